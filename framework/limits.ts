@@ -1,0 +1,47 @@
+/** Every bound of the runtime, with the reason for its size. What a user may change is an option; this is its default or its end. */
+export const LIMITS = Object.freeze({
+  /** Bytes of a key (UTF-8, before escaping). Long enough for a URL or a composite of ids, short enough for any store's index. */
+  keyBytes: 512,
+  /** Characters of a whole grain id after escaping: type (128), slash, and three characters for each byte of the key. */
+  grainIdChars: 128 + 1 + 3 * 512,
+  /** Characters of a grain type or method name. */
+  nameChars: 128,
+  /** Nesting of a value that travels. Deeper is nearly always a mistake, and recursion must end before the stack does. */
+  valueDepth: 100,
+  /** Bytes of one call's arguments or one result. Larger values belong in a store or a stream. */
+  callBytes: 16 * 1024 * 1024,
+  /** Bytes of partly received large messages one node keeps in all; the oldest go first. */
+  reassemblyBytes: 64 * 1024 * 1024,
+  /** How long a partly received message may wait for its rest. Its parts leave together, so seconds mean that one was lost. */
+  reassemblyMs: 10_000,
+  /** Milliseconds of a call's deadline when nobody chose one. */
+  callTimeoutMs: 10_000,
+  /** The longest deadline: what a timer can hold without overflowing (24.8 days) is no deadline anyway. */
+  callTimeoutMaxMs: 24 * 60 * 60 * 1000,
+  /** Calls a node may have unanswered. At 1 kB each this is 100 MB, after which the process would be in trouble itself. */
+  pendingCalls: 100_000,
+  /** Calls that may wait for one activation. At 1 ms a turn the last one waits 10 s, the default deadline. */
+  mailbox: 10_000,
+  /** Calls that may wait for partitions that are being taken over, for one silo. */
+  heldCalls: 50_000,
+  /** Silos that one call may pass through. Two suffice when views agree; more means that they do not, yet. */
+  hops: 8,
+  /** Grains in one call chain. Deeper is a recursion that no deadline will see through. */
+  chainDepth: 64,
+  /** Baggage of a call chain in bytes, and entries. */
+  baggageBytes: 8 * 1024,
+  /** Grains whose last known silo a node remembers, about 200 bytes each. */
+  locations: 100_000,
+  /** Silos that have left, or are gone, that a view remembers, so that old news cannot bring them back. */
+  departedSilos: 1_000,
+  /** Silos that watch one silo's heartbeat. A cluster up to one more than this is watched by everyone. */
+  monitors: 7,
+  /** Members of one process group that one silo may own. */
+  groupMembers: 100_000,
+  /** Changes that a slow watcher of a group may leave unread before it gets one summary instead. */
+  watchBacklog: 256,
+  /** Items of a stream that its producer may be ahead of its consumer. */
+  streamWindow: 32,
+  /** Bytes of a control message; larger ones are cut before they are sent. */
+  controlBytes: 256 * 1024,
+});

@@ -1,0 +1,54 @@
+/** A running timer. `cancel` may be called any number of times, also after it fired. */
+export interface Timer {
+  cancel(): void;
+}
+
+/**
+ * The runtime's only source of time. Everything in `framework/` that waits, or asks what time it is, asks a clock,
+ * so that a simulator can own all of them.
+ */
+export interface Clock {
+  /** Monotonic time in milliseconds from an arbitrary origin; never goes back. */
+  now(): number;
+  /** Milliseconds since 1970 (UTC); may jump. */
+  wallNow(): number;
+  /** Calls back once, not before `delayMs` have passed. Timers do not keep the process alive. */
+  after(delayMs: number, callback: () => void): Timer;
+  /** Calls back when the JavaScript that runs now, and the microtasks it made, are done, before any I/O. */
+  defer(callback: () => void): void;
+}
+
+class SystemTimer implements Timer {
+  readonly #timeout: NodeJS.Timeout;
+
+  constructor(delayMs: number, callback: () => void) {
+    this.#timeout = setTimeout(callback, delayMs);
+    this.#timeout.unref();
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timeout);
+  }
+}
+
+/** The clock of the machine. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallNow: () => Date.now(),
+  after: (delayMs, callback) => new SystemTimer(delayMs, callback),
+  defer: (callback) => process.nextTick(callback),
+};
+
+/** Resolves after `delayMs`, or at once when `signal` aborts. Never rejects. */
+export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const done = () => {
+      timer.cancel();
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = clock.after(delayMs, done);
+    signal?.addEventListener('abort', done, { once: true });
+  });
+}
