@@ -1,7 +1,7 @@
 /**
- * Every failure that Granary itself reports: one class each, one stable code each. Codes cross the wire; names and messages are for
- * people. `retryable` says that the same call may succeed later without a change, not that it did not run: where that is known,
- * Granary has retried already.
+ * Every failure that Granary itself reports: one class each, one stable code each. Codes cross the wire;
+ * names and messages are for people. `retryable` says that the same call may succeed later without a change,
+ * not that it did not run: where that is known, Granary has retried already.
  */
 
 export interface GranaryErrorOptions {
@@ -35,7 +35,10 @@ export class CallCancelledError extends GranaryError {
   readonly code = 'CALL_CANCELLED';
 }
 
-/** The silo that had the call was lost before it answered (outcome unknown), or could not be reached until the deadline (not run). */
+/**
+ * The silo that had the call was lost before it answered (outcome unknown), or could not be reached until the
+ * deadline (not run).
+ */
 export class SiloUnavailableError extends GranaryError {
   readonly code = 'SILO_UNAVAILABLE';
   override readonly retryable = true;
@@ -78,13 +81,19 @@ export class PayloadTooLargeError extends GranaryError {
   readonly code = 'PAYLOAD_TOO_LARGE';
 }
 
-/** The stored record is not the one that was read: somebody else wrote. The activation ends; the next call starts from the store. */
+/**
+ * The stored record is not the one that was read: somebody else wrote. The activation ends; the next call
+ * starts from the store.
+ */
 export class StateConflictError extends GranaryError {
   readonly code = 'STATE_CONFLICT';
   override readonly retryable = true;
 }
 
-/** The store failed. After a failed write the outcome is unknown; the activation ends and the next call reads the truth. */
+/**
+ * The store failed. After a failed write the outcome is unknown; the activation ends and the next call reads
+ * the truth.
+ */
 export class StoreError extends GranaryError {
   readonly code = 'STORE_FAILED';
   override readonly retryable = true;
@@ -95,7 +104,10 @@ export class ActivationError extends GranaryError {
   readonly code = 'ACTIVATION_FAILED';
 }
 
-/** The call can never run: it waits for a grain that waits for it. `cycle` lists the grains, the first repeated at the end. */
+/**
+ * The call can never run: it waits for a grain that waits for it. `cycle` lists the grains, the first
+ * repeated at the end.
+ */
 export class DeadlockError extends GranaryError {
   readonly code = 'DEADLOCK';
   readonly cycle: readonly string[];
@@ -138,7 +150,10 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** Fails loudly on a broken assumption of the runtime itself. On in production: a wrong answer is worse than a stop. */
+/**
+ * Fails loudly on a broken assumption of the runtime itself. On in production: a wrong answer is worse than a
+ * stop.
+ */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`Granary broke an assumption of its own: ${message}`);
 }

@@ -1,24 +1,42 @@
-/** Every bound of the runtime, with the reason for its size. What a user may change is an option; this is its default or its end. */
+/**
+ * Every bound of the runtime, with the reason for its size. What a user may change is an option; this is its
+ * default or its end.
+ */
 export const LIMITS = Object.freeze({
-  /** Bytes of a key (UTF-8, before escaping). Long enough for a URL or a composite of ids, short enough for any store's index. */
+  /**
+   * Bytes of a key (UTF-8, before escaping). Long enough for a URL or a composite of ids, short enough for
+   * any store's index.
+   */
   keyBytes: 512,
-  /** Characters of a whole grain id after escaping: type (128), slash, and three characters for each byte of the key. */
+  /**
+   * Characters of a whole grain id after escaping: type (128), slash, and three characters for each byte of
+   * the key.
+   */
   grainIdChars: 128 + 1 + 3 * 512,
   /** Characters of a grain type or method name. */
   nameChars: 128,
-  /** Nesting of a value that travels. Deeper is nearly always a mistake, and recursion must end before the stack does. */
+  /**
+   * Nesting of a value that travels. Deeper is nearly always a mistake, and recursion must end before the
+   * stack does.
+   */
   valueDepth: 100,
   /** Bytes of one call's arguments or one result. Larger values belong in a store or a stream. */
   callBytes: 16 * 1024 * 1024,
   /** Bytes of partly received large messages one node keeps in all; the oldest go first. */
   reassemblyBytes: 64 * 1024 * 1024,
-  /** How long a partly received message may wait for its rest. Its parts leave together, so seconds mean that one was lost. */
+  /**
+   * How long a partly received message may wait for its rest. Its parts leave together, so seconds mean that
+   * one was lost.
+   */
   reassemblyMs: 10_000,
   /** Milliseconds of a call's deadline when nobody chose one. */
   callTimeoutMs: 10_000,
   /** The longest deadline: what a timer can hold without overflowing (24.8 days) is no deadline anyway. */
   callTimeoutMaxMs: 24 * 60 * 60 * 1000,
-  /** Calls a node may have unanswered. At 1 kB each this is 100 MB, after which the process would be in trouble itself. */
+  /**
+   * Calls a node may have unanswered. At 1 kB each this is 100 MB, after which the process would be in
+   * trouble itself.
+   */
   pendingCalls: 100_000,
   /** Calls that may wait for one activation. At 1 ms a turn the last one waits 10 s, the default deadline. */
   mailbox: 10_000,

@@ -7,8 +7,9 @@ export type KeyPart = string | number | bigint;
 export type GrainKey = KeyPart | readonly KeyPart[];
 
 /**
- * The canonical name of a grain: `Type/key`, the parts of a composite key joined by `/`. Within a part `%`, `/` and control
- * characters are percent-encoded (as UTF-8), so that different keys never share a name, and every store can hold it.
+ * The canonical name of a grain: `Type/key`, the parts of a composite key joined by `/`. Within a part `%`,
+ * `/` and control characters are percent-encoded (as UTF-8), so that different keys never share a name, and
+ * every store can hold it.
  */
 export type GrainId = string;
 
@@ -19,17 +20,29 @@ const NEEDS_ESCAPE = /[%/\u0000-\u001f\u007f]/;
 
 /** The canonical form of a key: the part of a grain id after the type. Throws `InvalidKeyError`. */
 export function canonicalKey(type: string, key: GrainKey): string {
-  if (typeof key === 'string' && key.length * 3 <= LIMITS.keyBytes && key.length > 0 && !NEEDS_ESCAPE.test(key)) {
+  if (
+    typeof key === 'string' &&
+    key.length * 3 <= LIMITS.keyBytes &&
+    key.length > 0 &&
+    !NEEDS_ESCAPE.test(key)
+  ) {
     return wellFormed(type, key);
   }
   const parts = Array.isArray(key) ? key : [key];
-  if (parts.length === 0) throw new InvalidKeyError(`${type}: the key is an empty list; a key needs at least one part`);
+  if (parts.length === 0)
+    throw new InvalidKeyError(`${type}: the key is an empty list; a key needs at least one part`);
   const texts = parts.map((part) => partText(type, part));
   const bytes = Buffer.byteLength(texts.join('/'));
   if (bytes > LIMITS.keyBytes) {
-    throw new InvalidKeyError(`${type}: the key has ${bytes} bytes, the limit is ${LIMITS.keyBytes}; use a hash of it as the key`);
+    throw new InvalidKeyError(
+      `${type}: the key has ${bytes} bytes, the limit is ${LIMITS.keyBytes}; use a hash of it as the key`,
+    );
   }
-  return texts.map((text) => text.replace(ESCAPED, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)).join('/');
+  return texts
+    .map((text) =>
+      text.replace(ESCAPED, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`),
+    )
+    .join('/');
 }
 
 function partText(type: string, part: unknown): string {
@@ -38,12 +51,15 @@ function partText(type: string, part: unknown): string {
       if (part.length === 0) throw new InvalidKeyError(`${type}: the key, or a part of it, is empty`);
       return wellFormed(type, part);
     case 'number':
-      if (!Number.isFinite(part)) throw new InvalidKeyError(`${type}: ${part} cannot be a key; use a finite number`);
+      if (!Number.isFinite(part))
+        throw new InvalidKeyError(`${type}: ${part} cannot be a key; use a finite number`);
       return String(part);
     case 'bigint':
       return String(part);
     default:
-      throw new InvalidKeyError(`${type}: a key is a string, a number, a bigint or a list of these, not ${describe(part)}`);
+      throw new InvalidKeyError(
+        `${type}: a key is a string, a number, a bigint or a list of these, not ${describe(part)}`,
+      );
   }
 }
 
@@ -75,7 +91,10 @@ export function keyOf(id: GrainId): string {
   return id.slice(id.indexOf('/') + 1);
 }
 
-/** The parts of a canonical key as the user wrote them, as strings. Throws `InvalidKeyError` on a malformed escape. */
+/**
+ * The parts of a canonical key as the user wrote them, as strings. Throws `InvalidKeyError` on a malformed
+ * escape.
+ */
 export function keyParts(canonical: string): string[] {
   return canonical.split('/').map((part) => {
     if (!part.includes('%')) return part;

@@ -1,6 +1,6 @@
 /**
- * A 32-bit hash of a string: FNV-1a over its UTF-16 code units, then the finalizer of MurmurHash3 for avalanche.
- * Every node of a cluster computes the same value, so it is part of the wire protocol.
+ * A 32-bit hash of a string: FNV-1a over its UTF-16 code units, then the finalizer of MurmurHash3 for
+ * avalanche. Every node of a cluster computes the same value, so it is part of the wire protocol.
  */
 export function hash32(text: string, seed = 0): number {
   let h = 0x811c9dc5 ^ seed;

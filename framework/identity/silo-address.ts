@@ -1,6 +1,6 @@
 /**
- * A node is whatever can send and receive: a silo or a client. Its address, `name~incarnation`, is new at every start, so a
- * message for an earlier life never reaches a later one.
+ * A node is whatever can send and receive: a silo or a client. Its address, `name~incarnation`, is new at
+ * every start, so a message for an earlier life never reaches a later one.
  */
 export type NodeAddress = string;
 

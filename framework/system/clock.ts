@@ -4,8 +4,8 @@ export interface Timer {
 }
 
 /**
- * The runtime's only source of time. Everything in `framework/` that waits, or asks what time it is, asks a clock,
- * so that a simulator can own all of them.
+ * The runtime's only source of time. Everything in `framework/` that waits, or asks what time it is, asks a
+ * clock, so that a simulator can own all of them.
  */
 export interface Clock {
   /** Monotonic time in milliseconds from an arbitrary origin; never goes back. */

@@ -1,13 +1,17 @@
 import type { NodeAddress } from '../identity/silo-address.ts';
 
 /**
- * The door to the network. A transport moves bytes between the nodes of one cluster; it knows nothing of grains.
+ * The door to the network. A transport moves bytes between the nodes of one cluster; it knows nothing of
+ * grains.
  *
- * Delivery is at most once. Messages from one node to another on one lane arrive in the order sent, while both stay connected.
- * Nothing sent while not connected is kept: it is reported as undeliverable at once.
+ * Delivery is at most once. Messages from one node to another on one lane arrive in the order sent, while
+ * both stay connected. Nothing sent while not connected is kept: it is reported as undeliverable at once.
  */
 export interface Transport {
-  /** Connects one node. Resolves when it can send and will receive; rejects with `InvalidConfigError` or `SiloUnavailableError`. */
+  /**
+   * Connects one node. Resolves when it can send and will receive; rejects with `InvalidConfigError` or
+   * `SiloUnavailableError`.
+   */
   open(options: OpenOptions): Promise<Endpoint>;
 }
 
@@ -17,14 +21,23 @@ export interface OpenOptions {
   readonly receiver: Receiver;
 }
 
-/** The data lane carries calls, the control lane membership, directory and handoff. They never wait for each other. */
+/**
+ * The data lane carries calls, the control lane membership, directory and handoff. They never wait for each
+ * other.
+ */
 export type Lane = 'data' | 'control';
 
-/** What a node does with what arrives. A receiver never throws; calls to it do not overlap, and never happen within a call to the endpoint. */
+/**
+ * What a node does with what arrives. A receiver never throws; calls to it do not overlap, and never happen
+ * within a call to the endpoint.
+ */
 export interface Receiver {
   /** `payload` belongs to the receiver; it may be hostile. */
   received(lane: Lane, payload: Uint8Array): void;
-  /** Nobody listens at `to`: what was sent with `ticket` has not been, and will not be, received. `to` is undefined for `sendToAnySilo`. */
+  /**
+   * Nobody listens at `to`: what was sent with `ticket` has not been, and will not be, received. `to` is
+   * undefined for `sendToAnySilo`.
+   */
   undeliverable(lane: Lane, to: NodeAddress | undefined, ticket: number): void;
   /** The node lost its connection, or has it back. Both lanes count as one. */
   connectionChanged(connected: boolean): void;
@@ -44,21 +57,30 @@ export interface Endpoint {
   /** Bytes that one message may have. */
   readonly maxPayloadBytes: number;
   /**
-   * How long a silo that finds no other must listen before it may believe that it is alone: the time in which one that
-   * starts at the same moment would have been heard.
+   * How long a silo that finds no other must listen before it may believe that it is alone: the time in which
+   * one that starts at the same moment would have been heard.
    */
   readonly discoveryMs: number;
-  /** Sends to one node. `payload` must not be changed afterwards. `ticket` (a positive integer) comes back in `undeliverable`. */
+  /**
+   * Sends to one node. `payload` must not be changed afterwards. `ticket` (a positive integer) comes back in
+   * `undeliverable`.
+   */
   send(lane: Lane, to: NodeAddress, payload: Uint8Array, ticket: number): void;
   /** Sends on the control lane to every node of the cluster but this one. */
   broadcast(payload: Uint8Array): void;
-  /** Sends on the control lane to one silo, whichever, of those that serve. `undeliverable` when there is none. */
+  /**
+   * Sends on the control lane to one silo, whichever, of those that serve. `undeliverable` when there is
+   * none.
+   */
   sendToAnySilo(payload: Uint8Array, ticket: number): void;
   /** From now on this node gets its part of `sendToAnySilo` and of plain calls. */
   serve(): void;
   /** Undoes `serve`; what is already on its way may still arrive. */
   unserve(): void;
-  /** Resolves when everything sent so far has left this node and everything that this node subscribed to is in force. */
+  /**
+   * Resolves when everything sent so far has left this node and everything that this node subscribed to is in
+   * force.
+   */
   flush(): Promise<void>;
   /** Stops receiving after what has already arrived, sends what is pending, disconnects. Never rejects. */
   close(): Promise<void>;
