@@ -1,0 +1,103 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { findServer } from './binaries.ts';
+import { freePort } from './ports.ts';
+import { Program, TemporaryFolder } from './processes.ts';
+
+export interface NatsOptions {
+  /** A free one by default. */
+  readonly port?: number;
+  /** More lines for its configuration file. */
+  readonly config?: string;
+  /** Bytes that one message may have; the server's own default is 1 MB. */
+  readonly maxPayload?: number;
+  readonly jetstream?: boolean;
+}
+
+/** A real nats-server on 127.0.0.1, with a folder of its own. */
+export class NatsServer {
+  readonly port: number;
+  readonly url: string;
+  readonly #folder: TemporaryFolder;
+  #program: Program | undefined;
+
+  constructor(port: number, folder: TemporaryFolder) {
+    this.port = port;
+    this.url = `nats://127.0.0.1:${port}`;
+    this.#folder = folder;
+  }
+
+  /** Its files, until `stop`. */
+  get folder(): string {
+    return this.#folder.path;
+  }
+
+  /** Starts it, on the same port and with the same files as before. Resolves when it takes connections. */
+  async start(): Promise<void> {
+    const path = this.#folder.path;
+    const args = ['-c', configFile(this.#folder)];
+    const program = new Program(findServer('nats'), { args, cwd: path, lines: 'stderr', folder: path });
+    this.#program = program;
+    await program.ready(/Server is ready/);
+  }
+
+  /** SIGKILL: its connections break at once. `restart` brings it back. */
+  async kill(): Promise<void> {
+    await this.#program?.[Symbol.asyncDispose]();
+  }
+
+  /** SIGSTOP: its connections stay open, and nothing moves. */
+  pause(): void {
+    this.#program?.sigstop();
+  }
+
+  resume(): void {
+    this.#program?.sigcont();
+  }
+
+  async restart(): Promise<void> {
+    await this.#shutDown();
+    await this.start();
+  }
+
+  /** Ends it and removes its folder. */
+  async stop(): Promise<void> {
+    await this.#shutDown();
+    await this.#folder[Symbol.asyncDispose]();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #shutDown(): Promise<void> {
+    this.#program?.sigterm();
+    this.#program?.sigcont();
+    await this.#program?.exited;
+  }
+}
+
+/** Starts a nats-server. It ends with `stop`, or at the latest with its test file. */
+export async function startNats(options: NatsOptions = {}): Promise<NatsServer> {
+  const port = options.port ?? (await freePort());
+  const folder = new TemporaryFolder();
+  const server = new NatsServer(port, folder);
+  const config = [
+    `listen: "127.0.0.1:${port}"`,
+    options.maxPayload === undefined ? '' : `max_payload: ${options.maxPayload}`,
+    options.jetstream ? `jetstream: { store_dir: "${folder.path}" }` : '',
+    options.config ?? '',
+  ];
+  writeFileSync(configFile(folder), config.join('\n'));
+  try {
+    await server.start();
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+  return server;
+}
+
+function configFile(folder: TemporaryFolder): string {
+  return join(folder.path, 'nats.conf');
+}
