@@ -54,8 +54,8 @@ export const LIMITS = Object.freeze({
   departedSilos: 1_000,
   /** Silos that watch one silo's heartbeat. A cluster up to one more than this is watched by everyone. */
   monitors: 7,
-  /** Members of one process group that one silo may own. */
-  groupMembers: 100_000,
+  /** Members of process groups that one silo may own in one partition: its whole slice must fit into one message. */
+  groupMembers: 10_000,
   /** Changes that a slow watcher of a group may leave unread before it gets one summary instead. */
   watchBacklog: 256,
   /** Items of a stream that its producer may be ahead of its consumer. */

@@ -1,0 +1,529 @@
+import type { GrainId } from '../identity/grain-id.ts';
+import type { NodeAddress } from '../identity/silo-address.ts';
+import { LIMITS } from '../limits.ts';
+import type { Departure, Era } from '../membership/cluster.ts';
+import type { Membership } from '../membership/membership.ts';
+import type { ControlChannel } from '../messaging/control-channel.ts';
+import type { RuntimeEvents } from '../observability/events.ts';
+import type { Clock, Timer } from '../system/clock.ts';
+import { type Contender, winnerOf } from './conflict.ts';
+import { type Changes, type Delta, parseDelta, ProcessGroups } from './process-groups.ts';
+
+/**
+ * Where grains are.
+ *
+ * A partition's primary decides for the grains in it. The role passes from silo to silo by one rule: *a primary decides only after every
+ * silo present in its era has reported that it has entered the same era, together with what it holds*. Whoever has reported has
+ * given up what the new era took from it, so nobody else decides; and the reports list every activation there is, so nothing
+ * is activated twice. Nobody needs to know who was primary before, or in what order the changes came. A silo that is gone is not
+ * present in the era; one that was gone and returns has a new epoch, which makes a new era, in which it decides nothing before it
+ * has heard everybody again.
+ *
+ * An activation at its primary needs no entry: the ring finds it. One that is elsewhere is a member of the process group of its
+ * grain, written by the silo that holds it, kept by the partition's replicas. Reports carry digests of what a silo owns there;
+ * whoever finds a difference pulls the owner's slice. The same reports go round all the time, one silo at a time: they repair
+ * whatever was lost.
+ */
+export interface DirectoryOptions {
+  readonly clock: Clock;
+  readonly events: RuntimeEvents;
+  readonly control: ControlChannel;
+  readonly membership: Membership;
+  readonly local: LocalActivations;
+  /** Silos that keep the groups of a partition, the primary included. */
+  readonly replicas: number;
+  /** This silo's load, told to the others with each report. */
+  readonly load: () => number;
+}
+
+/** What the directory needs to know of the activations of its own silo. */
+export interface LocalActivations {
+  inPartition(partition: number): Iterable<LocalActivation>;
+  find(id: GrainId): LocalActivation | undefined;
+  /** This silo's activation has lost against one at `winner`. */
+  yield(id: GrainId, activationId: string, winner: NodeAddress): void;
+  /** This silo's activation has won against another: what it read from the store may be old. */
+  prevail(id: GrainId): void;
+}
+
+export interface LocalActivation {
+  readonly id: GrainId;
+  readonly activationId: string;
+  readonly since: number;
+}
+
+/** A report that asks for nothing is repeated at this spacing while something is awaited. */
+const REPEAT_MS = 500;
+/** Of the heartbeats, every so many also re-assert what this silo owns, to one other silo. */
+const REASSERT_BEATS = 4;
+/** Entries in one answer to a pull: about 200 bytes each, to stay well within one message. */
+const PULL_ENTRIES = 2_000;
+
+interface Report {
+  readonly era: string;
+  readonly load: number;
+  /** Partition and digest, in turn. */
+  readonly digests: readonly number[];
+}
+
+export class Directory {
+  readonly #options: DirectoryOptions;
+  readonly #membership: Membership;
+  readonly #control: ControlChannel;
+  readonly #self: NodeAddress;
+  readonly #groups: (ProcessGroups | undefined)[];
+  readonly #open: Uint8Array;
+  readonly #reports = new Map<NodeAddress, Report>();
+  /** Silos whose report of this era has not been taken in yet. */
+  readonly #awaited = new Set<NodeAddress>();
+  /** Silos that have not yet told this one that its report, and what follows from it, is settled with them. */
+  readonly #unsettled = new Set<NodeAddress>();
+  readonly #conflicts = new Set<GrainId>();
+  readonly #groupListeners = new Set<(changes: Changes) => void>();
+  #held: { readonly partition: number; readonly release: () => void }[] = [];
+  #era: Era;
+  #epoch: number;
+  #enteredAt: number;
+  #returning = false;
+  #repeat: Timer | undefined;
+  #beats = 0;
+  #replicaCache: (NodeAddress[] | undefined)[] = [];
+
+  /** This silo may take turns again. */
+  onReady: () => void = () => {};
+
+  constructor(options: DirectoryOptions) {
+    this.#options = options;
+    this.#membership = options.membership;
+    this.#control = options.control;
+    this.#self = options.membership.address;
+    this.#era = options.membership.era;
+    this.#epoch = options.membership.epoch;
+    this.#enteredAt = options.clock.now();
+    this.#groups = new Array(this.#era.ring.partitions).fill(undefined);
+    this.#open = new Uint8Array(this.#era.ring.partitions);
+    options.membership.onEra((era, departed) => this.#enter(era, departed));
+    options.membership.onHeartbeat = () => this.#heartbeat();
+    this.#listen();
+  }
+
+  // ---- what the dispatcher asks
+
+  get era(): Era {
+    return this.#era;
+  }
+
+  partitionOf(id: GrainId): number {
+    return this.#era.ring.partitionOf(id);
+  }
+
+  /** The silo that decides for a partition. */
+  primary(partition: number): NodeAddress | undefined {
+    return this.#era.primaryAddress(partition);
+  }
+
+  /** Whether this silo is primary of the partition and may decide now. */
+  isOpen(partition: number): boolean {
+    return this.#open[partition] === 1;
+  }
+
+  /** Whether this silo may take turns: not while it returns from an absence and has not settled what happened meanwhile. */
+  get ready(): boolean {
+    return !this.#membership.away && !this.#returning;
+  }
+
+  /** Nothing is awaited, held or in conflict. */
+  get settled(): boolean {
+    return this.ready && this.#awaited.size + this.#unsettled.size + this.#conflicts.size + this.#held.length === 0;
+  }
+
+  /** Calls `release` when the partition opens or its primary changes. False when too many wait already. */
+  hold(partition: number, release: () => void): boolean {
+    if (this.#held.length >= LIMITS.heldCalls) return false;
+    this.#held.push({ partition, release });
+    return true;
+  }
+
+  /** Where the grain is, if it is active away from this silo. Only the primary knows. */
+  locate(partition: number, id: GrainId): NodeAddress | undefined {
+    const groups = this.#groups[partition];
+    if (!groups) return undefined;
+    const [first, ...more] = groups.members(id).filter((member) => member.owner !== this.#self);
+    if (!first || more.length === 0) return first?.owner;
+    return winnerOf(this.#contenders(partition, id), this.#self)?.silo;
+  }
+
+  /** The load that each silo told last: its number of activations. */
+  loadOf(silo: NodeAddress): number {
+    return silo === this.#self ? this.#options.load() : (this.#reports.get(silo)?.load ?? 0);
+  }
+
+  /** Whether a silo has entered the era that this one is in. */
+  hasEntered(silo: NodeAddress): boolean {
+    return silo === this.#self || this.#reports.get(silo)?.era === this.#era.id;
+  }
+
+  // ---- what the catalog tells
+
+  /** An activation was created here. Away from its primary it gets an entry, which the replicas are told of. */
+  created(partition: number, activation: LocalActivation): Delta | undefined {
+    if (this.primary(partition) === this.#self) return undefined;
+    const value = { id: activation.activationId, since: activation.since };
+    return this.#spread(partition, this.#groupsOf(partition).join(this.#self, activation.id, value));
+  }
+
+  /** An activation that was here is gone. */
+  gone(partition: number, activation: LocalActivation): void {
+    const delta = this.#groups[partition]?.leave(this.#self, activation.id, activation.activationId);
+    if (delta) this.#spread(partition, delta);
+    this.#conflicts.delete(activation.id);
+  }
+
+  /** The last dot this silo gave in a partition: goes with a call that found nothing here, as proof that the entry is old. */
+  lastDot(partition: number): number {
+    return this.#groups[partition]?.lastDot(this.#self) ?? 0;
+  }
+
+  /** `silo` itself said that it holds nothing of this grain. */
+  retract(partition: number, id: GrainId, silo: NodeAddress, upTo: number): void {
+    const changes = this.#groups[partition]?.retract(silo, id, upTo);
+    if (changes) this.#tell(changes);
+  }
+
+  /** Takes in a delta that came with an answer. */
+  learn(partition: number, delta: unknown, from: NodeAddress): void {
+    const parsed = parseDelta(delta);
+    if (parsed && parsed.owner === from) this.#merge(partition, parsed);
+  }
+
+  // ---- process groups of users
+
+  replicas(partition: number): NodeAddress[] {
+    let replicas = this.#replicaCache[partition];
+    if (!replicas) {
+      replicas = this.#era.replicaAddresses(partition, this.#options.replicas);
+      this.#replicaCache[partition] = replicas;
+    }
+    return replicas;
+  }
+
+  /** The groups of a partition, as far as this silo keeps them. */
+  replica(partition: number): ProcessGroups | undefined {
+    return this.#groups[partition];
+  }
+
+  /** This silo's own entries in a partition change. Resolves when the replicas that can be reached have it. */
+  async assert(partition: number, change: (groups: ProcessGroups) => Delta | undefined): Promise<void> {
+    const delta = change(this.#groupsOf(partition));
+    if (!delta) return;
+    const others = this.replicas(partition).filter((silo) => silo !== this.#self);
+    await Promise.allSettled(others.map((silo) => this.#control.request(silo, 'delta', [partition, delta], 2 * REPEAT_MS)));
+    this.#drop(partition);
+  }
+
+  onGroupChange(listener: (changes: Changes) => void): () => void {
+    this.#groupListeners.add(listener);
+    return () => this.#groupListeners.delete(listener);
+  }
+
+  stop(): void {
+    this.#repeat?.cancel();
+  }
+
+  // ---- entering an era
+
+  #enter(era: Era, departed: readonly Departure[]): void {
+    const before = this.#era;
+    const continuous = this.#membership.epoch === this.#epoch;
+    this.#era = era;
+    this.#epoch = this.#membership.epoch;
+    this.#enteredAt = this.#options.clock.now();
+    this.#replicaCache = [];
+    if (!continuous) this.#returning = true;
+    for (const { silo } of departed) this.#forget(silo);
+    for (let partition = 0; partition < this.#open.length; partition++) {
+      const was = before.primaryAddress(partition);
+      const is = era.primaryAddress(partition);
+      if (is !== this.#self || was !== this.#self || !continuous) this.#open[partition] = 0;
+      if (is !== was) this.#reassert(partition, is === this.#self);
+      this.#drop(partition);
+    }
+    this.#awaited.clear();
+    this.#unsettled.clear();
+    for (const silo of era.present) {
+      if (silo === this.#self) continue;
+      this.#awaited.add(silo);
+      this.#unsettled.add(silo);
+      this.#report(silo);
+    }
+    this.#release((partition) => this.primary(partition) !== this.#self);
+    for (const [silo, report] of [...this.#reports]) {
+      if (report.era === era.id) void this.#take(silo, report);
+    }
+    this.#settleIfAll();
+    this.#scheduleRepeat();
+  }
+
+  /** Activations here get an entry when their primary is elsewhere, and lose it when it is here. */
+  #reassert(partition: number, home: boolean): void {
+    for (const activation of this.#options.local.inPartition(partition)) {
+      if (home) this.#groups[partition]?.leave(this.#self, activation.id, activation.activationId);
+      else if (!this.#hasEntry(partition, activation)) {
+        const value = { id: activation.activationId, since: activation.since };
+        this.#groupsOf(partition).join(this.#self, activation.id, value);
+      }
+    }
+  }
+
+  #hasEntry(partition: number, { id, activationId }: LocalActivation): boolean {
+    const members = this.#groups[partition]?.members(id) ?? [];
+    return members.some((member) => member.owner === this.#self && member.value.id === activationId);
+  }
+
+  #forget(silo: NodeAddress): void {
+    this.#reports.delete(silo);
+    for (const groups of this.#groups) if (groups) this.#tell(groups.forget(silo));
+  }
+
+  /** What this silo need not keep, since it is no replica of the partition, it lets go. */
+  #drop(partition: number): void {
+    const groups = this.#groups[partition];
+    if (!groups) return;
+    if (!this.replicas(partition).includes(this.#self)) {
+      for (const owner of groups.owners()) if (owner !== this.#self) groups.forget(owner);
+    }
+  }
+
+  #report(to: NodeAddress): void {
+    const digests: number[] = [];
+    this.#groups.forEach((groups, partition) => {
+      const digest = groups?.digest(this.#self) ?? 0;
+      if (digest !== 0 && this.replicas(partition).includes(to)) digests.push(partition, digest);
+    });
+    this.#control.send(to, 'report', { era: this.#era.id, load: this.#options.load(), digests } satisfies Report);
+  }
+
+  /** Takes in a report of this era: pulls what differs, then counts it. */
+  async #take(silo: NodeAddress, report: Report): Promise<void> {
+    const era = this.#era;
+    let differing = this.#differing(silo, report);
+    while (differing.length > 0) {
+      const answer = await this.#control.request(silo, 'pull', differing, 4 * REPEAT_MS).catch(() => undefined);
+      if (this.#era !== era || !Array.isArray(answer)) return;
+      const got = new Set<number>();
+      for (const [partition, delta] of answer as [number, unknown][]) {
+        got.add(partition);
+        this.learn(partition, delta, silo);
+      }
+      if (got.size === 0) return;
+      differing = differing.filter((partition) => !got.has(partition));
+    }
+    this.#awaited.delete(silo);
+    if (this.#awaited.size === 0 && this.#settledEra === era.id) this.#control.send(silo, 'settled', era.id);
+    this.#settleIfAll();
+  }
+
+  #settledEra = '';
+
+  #differing(silo: NodeAddress, report: Report): number[] {
+    const told = new Map<number, number>();
+    for (let i = 0; i + 1 < report.digests.length; i += 2) {
+      told.set(report.digests[i] as number, report.digests[i + 1] as number);
+    }
+    const differing: number[] = [];
+    for (let partition = 0; partition < this.#groups.length; partition++) {
+      const mine = this.#groups[partition]?.digest(silo) ?? 0;
+      if (mine === (told.get(partition) ?? 0)) continue;
+      if (this.replicas(partition).includes(this.#self)) differing.push(partition);
+    }
+    return differing;
+  }
+
+  #settleIfAll(): void {
+    if (this.#awaited.size > 0 || this.#settledEra === this.#era.id) return;
+    const { clock, events } = this.#options;
+    this.#settledEra = this.#era.id;
+    for (let partition = 0; partition < this.#open.length; partition++) {
+      if (this.primary(partition) !== this.#self) continue;
+      this.#open[partition] = 1;
+      for (const id of [...(this.#groups[partition]?.groups() ?? [])]) this.#resolve(partition, id);
+    }
+    for (const silo of this.#era.present) if (silo !== this.#self) this.#control.send(silo, 'settled', this.#era.id);
+    if (events.active) {
+      events.publish({ type: 'eraSettled', era: this.#era.id, tookMs: clock.now() - this.#enteredAt });
+    }
+    this.#release(() => true);
+    this.#readyIfAll();
+  }
+
+  #readyIfAll(): void {
+    if (!this.#returning || this.#awaited.size + this.#unsettled.size > 0) return;
+    this.#returning = false;
+    this.onReady();
+  }
+
+  #release(which: (partition: number) => boolean): void {
+    const held = this.#held;
+    if (held.length === 0) return;
+    this.#held = held.filter(({ partition }) => !which(partition));
+    for (const { partition, release } of held) if (which(partition)) release();
+  }
+
+  #scheduleRepeat(): void {
+    this.#repeat?.cancel();
+    if (this.#awaited.size + this.#unsettled.size === 0) return;
+    this.#repeat = this.#options.clock.after(REPEAT_MS, () => {
+      for (const silo of this.#unsettled) this.#report(silo);
+      for (const silo of this.#awaited) this.#control.send(silo, 'reportAgain', this.#era.id);
+      this.#scheduleRepeat();
+    });
+  }
+
+  #heartbeat(): void {
+    for (const id of this.#conflicts) this.#resolve(this.partitionOf(id), id);
+    if (++this.#beats % REASSERT_BEATS !== 0) return;
+    const others = [...this.#era.present].filter((silo) => silo !== this.#self);
+    const next = others[(this.#beats / REASSERT_BEATS) % Math.max(others.length, 1)];
+    if (next) this.#report(next);
+  }
+
+  // ---- messages
+
+  #listen(): void {
+    const control = this.#control;
+    control.on('report', (from, body) => {
+      const report = parseReport(body);
+      if (!report) throw new Error('malformed report');
+      this.#reports.set(from, report);
+      if (report.era === this.#era.id && this.#era.present.has(from)) void this.#take(from, report);
+    });
+    control.on('reportAgain', (from, era) => {
+      if (era === this.#era.id) this.#report(from);
+    });
+    control.on('settled', (from, era) => {
+      if (era !== this.#era.id) return;
+      this.#unsettled.delete(from);
+      this.#readyIfAll();
+    });
+    control.on('pull', (_from, body) => this.#slices(Array.isArray(body) ? body : []));
+    control.on('delta', (from, body) => {
+      const [partition, delta] = Array.isArray(body) ? body : [];
+      if (this.#isPartition(partition)) this.learn(partition, delta, from);
+      return true;
+    });
+    control.on('yield', (_from, body) => {
+      const [id, activationId, winner] = Array.isArray(body) ? body : [];
+      if (typeof id === 'string' && typeof activationId === 'string' && typeof winner === 'string') {
+        this.#options.local.yield(id, activationId, winner);
+      }
+    });
+  }
+
+  #isPartition(value: unknown): value is number {
+    return Number.isInteger(value) && (value as number) >= 0 && (value as number) < this.#open.length;
+  }
+
+  /** This silo's own entries in the partitions asked for, as many as fit; the asker asks again for the rest. */
+  #slices(partitions: readonly unknown[]): [number, Delta][] {
+    const slices: [number, Delta][] = [];
+    let entries = 0;
+    for (const partition of partitions) {
+      if (!this.#isPartition(partition)) continue;
+      const slice = this.#groupsOf(partition).slice(this.#self);
+      if (slices.length > 0 && entries + slice.entries.length > PULL_ENTRIES) break;
+      entries += slice.entries.length;
+      slices.push([partition, slice]);
+    }
+    return slices;
+  }
+
+  #spread(partition: number, delta: Delta): Delta {
+    for (const silo of this.replicas(partition)) {
+      if (silo !== this.#self) this.#control.send(silo, 'delta', [partition, delta]);
+    }
+    return delta;
+  }
+
+  /** A lost silo's late words must not bring its members back; those of one that this silo does not know yet come again by digest. */
+  #merge(partition: number, delta: Delta): void {
+    if (!this.#isPartition(partition) || !this.#era.present.has(delta.owner)) return;
+    if (!this.replicas(partition).includes(this.#self)) return;
+    const changes = this.#groupsOf(partition).merge(delta);
+    this.#tell(changes);
+    if (this.#open[partition] !== 1) return;
+    for (const { group } of changes.joined) this.#resolve(partition, group);
+  }
+
+  #groupsOf(partition: number): ProcessGroups {
+    let groups = this.#groups[partition];
+    if (!groups) {
+      groups = new ProcessGroups();
+      this.#groups[partition] = groups;
+    }
+    return groups;
+  }
+
+  #tell(changes: Changes): void {
+    if (changes.joined.length + changes.left.length === 0) return;
+    for (const { group } of changes.left) this.#conflicts.delete(group);
+    for (const listener of this.#groupListeners) listener(changes);
+  }
+
+  // ---- conflicts
+
+  #contenders(partition: number, id: GrainId): Contender[] {
+    const contenders: Contender[] = (this.#groups[partition]?.members(id) ?? [])
+      .filter((member) => member.owner !== this.#self)
+      .map(({ owner, value }) => ({ silo: owner, activationId: value.id, since: value.since }));
+    const local = this.#options.local.find(id);
+    if (local) contenders.push({ silo: this.#self, activationId: local.activationId, since: local.since });
+    return contenders;
+  }
+
+  /** Two activations of one grain have met, after a split: all but one must go. */
+  #resolve(partition: number, id: GrainId): void {
+    if (isUserGroup(id)) return;
+    const contenders = this.#contenders(partition, id);
+    const winner = winnerOf(contenders, this.#self);
+    if (contenders.length < 2 || !winner) {
+      this.#conflicts.delete(id);
+      return;
+    }
+    const { local, events } = this.#options;
+    const first = !this.#conflicts.has(id);
+    this.#conflicts.add(id);
+    if (winner.silo === this.#self && first) local.prevail(id);
+    for (const loser of contenders) {
+      if (loser === winner) continue;
+      if (first && events.active) {
+        const { silo: loserSilo, activationId } = loser;
+        events.publish({
+          type: 'conflictResolved',
+          grain: id,
+          winner: winner.activationId,
+          loser: activationId,
+          loserSilo,
+        });
+      }
+      if (loser.silo === this.#self) local.yield(id, loser.activationId, winner.silo);
+      else this.#control.send(loser.silo, 'yield', [id, loser.activationId, winner.silo]);
+    }
+  }
+}
+
+/** Users' groups live in the same structure under names that no grain id can have. */
+export function userGroup(name: string): string {
+  return `@${name}`;
+}
+
+export function isUserGroup(group: string): boolean {
+  return group.startsWith('@');
+}
+
+function parseReport(body: unknown): Report | undefined {
+  if (typeof body !== 'object' || body === null) return undefined;
+  const { era, load, digests } = body as Record<string, unknown>;
+  if (typeof era !== 'string' || typeof load !== 'number') return undefined;
+  if (!Array.isArray(digests) || !digests.every((n) => Number.isSafeInteger(n))) return undefined;
+  return { era, load, digests };
+}

@@ -1,0 +1,443 @@
+import { InvalidConfigError } from '../errors.ts';
+import { hash32 } from '../identity/hash.ts';
+import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
+import { LIMITS } from '../limits.ts';
+import type { ControlChannel } from '../messaging/control-channel.ts';
+import type { RuntimeEvents } from '../observability/events.ts';
+import type { Clock, Timer } from '../system/clock.ts';
+import type { Endpoint } from '../transport/transport.ts';
+import { type Cluster, type Departure, type Era, EraKeeper } from './cluster.ts';
+import { type DetectionTimes, Heartbeats } from './failure-detector.ts';
+import { addressOf, parseEntries, parseEntry, type SiloEntry, type SiloStatus, View } from './view.ts';
+
+export interface MembershipOptions {
+  readonly name: string;
+  readonly incarnation: number;
+  readonly types: readonly string[];
+  readonly partitions: number;
+  readonly times: DetectionTimes;
+  readonly clock: Clock;
+  readonly events: RuntimeEvents;
+  readonly control: ControlChannel;
+  readonly endpoint: Endpoint;
+}
+
+/**
+ * A silo's part in its cluster: it tells where it is in its life, watches a few others and is watched by a few, and spreads what it learns.
+ *
+ * News (a status, a claim, a refutation) is broadcast once. Heartbeats carry a digest of the view, so what a broadcast lost is found at the
+ * next heartbeat and repaired by exchanging views. A silo that is claimed unreachable and hears of it refutes the claim by a new epoch.
+ */
+export class Membership implements Cluster {
+  readonly #options: MembershipOptions;
+  readonly #clock: Clock;
+  readonly #control: ControlChannel;
+  readonly #view = new View();
+  readonly #keeper: EraKeeper;
+  readonly #watched = new Map<NodeAddress, Heartbeats>();
+  readonly #probing = new Set<NodeAddress>();
+  readonly #disagreements = new Map<NodeAddress, number>();
+  #self: SiloEntry;
+  #tick: Timer | undefined;
+  #lastTickAt: number;
+  /** When this node was last cut off and came back; never, at first. */
+  #connectedAt = Number.NEGATIVE_INFINITY;
+  #knocks = 0;
+  #away = false;
+  #viewListeners: (() => void)[] = [];
+
+  /** A later silo of this name has joined: this one must end. */
+  onReplaced: (by: NodeAddress) => void = () => {};
+  /** Each heartbeat; the directory re-asserts a little of what this silo owns. */
+  onHeartbeat: () => void = () => {};
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#control = options.control;
+    const { name, incarnation, types } = options;
+    this.#self = { name, incarnation, types, status: 'joining', epoch: 0, unreachable: false };
+    this.#view.merge([this.#self]);
+    this.#keeper = new EraKeeper(this.#view, options.partitions);
+    this.#lastTickAt = this.#clock.now();
+    this.#listen();
+  }
+
+  get era(): Era {
+    return this.#keeper.current;
+  }
+
+  get address(): NodeAddress {
+    return addressOf(this.#self);
+  }
+
+  get status(): SiloStatus {
+    return this.#self.status;
+  }
+
+  /** This silo's own epoch: while it stays the same, nobody has taken over what this silo holds. */
+  get epoch(): number {
+    return this.#self.epoch;
+  }
+
+  /** This silo was paused and has not heard yet what happened meanwhile. */
+  get away(): boolean {
+    return this.#away;
+  }
+
+  get view(): readonly SiloEntry[] {
+    return this.#view.entries();
+  }
+
+  get viewDigest(): number {
+    return this.#view.digest;
+  }
+
+  onEra(listener: (era: Era, departed: readonly Departure[]) => void): () => void {
+    return this.#keeper.onEra(listener);
+  }
+
+  /** Joins: hears the view from a silo that is there, or finds that this one is the first. Resolves when this silo is active. */
+  async join(): Promise<void> {
+    this.#tick = this.#clock.after(this.#options.times.heartbeatMs, () => this.#beat());
+    this.#news([this.#self]);
+    while (!(await this.#hearView())) {
+      const firstToGo = await this.#mayBeFirst();
+      if (firstToGo) break;
+    }
+    this.#options.endpoint.serve();
+    this.#advance('active');
+    await this.#options.endpoint.flush();
+  }
+
+  /** From now on this silo gets nothing new to own; it still holds what it has. */
+  leave(): void {
+    this.#options.endpoint.unserve();
+    this.#advance('leaving');
+  }
+
+  /** This silo holds nothing any more. */
+  left(): void {
+    this.#advance('left');
+    this.stop();
+  }
+
+  stop(): void {
+    this.#tick?.cancel();
+  }
+
+  suspect(silo: NodeAddress): void {
+    if (this.era.present.has(silo)) this.#probe(silo);
+  }
+
+  connectionChanged(connected: boolean): void {
+    this.#connectedAt = this.#clock.now();
+    this.#excuseOthers();
+    if (connected) this.#reintroduce();
+  }
+
+  /**
+   * Notices that this silo was paused: its own heartbeat is later than the time after which others give it up. To be asked before
+   * every turn with the present time; cheap.
+   */
+  checkAway(now: number): boolean {
+    const forMs = now - this.#lastTickAt - this.#options.times.heartbeatMs;
+    if (forMs > this.#options.times.suspectMs && !this.#away && this.#self.status !== 'joining') {
+      this.#lastTickAt = now;
+      void this.#comeBack(forMs);
+    }
+    return this.#away;
+  }
+
+  /** The others' silence means nothing when this silo could not have heard them. */
+  #excuseOthers(): void {
+    const now = this.#clock.now();
+    for (const heartbeats of this.#watched.values()) heartbeats.excuse(now);
+  }
+
+  #reintroduce(): void {
+    this.#news([this.#self]);
+    for (const entry of this.#view.entries()) if (entry !== this.#self) this.#sendView(addressOf(entry));
+  }
+
+  async #comeBack(forMs: number): Promise<void> {
+    this.#away = true;
+    this.#options.events.publish({ type: 'awayNoticed', forMs });
+    this.#excuseOthers();
+    for (;;) {
+      const others = [...this.era.present].filter((silo) => silo !== this.address);
+      const heard = await Promise.any(others.map((silo) => this.#exchangeViews(silo))).then(
+        () => true,
+        () => others.length === 0,
+      );
+      if (heard || this.#self.status === 'left') break;
+      if (!this.#options.endpoint.connected) await this.#viewOrDelay(this.#options.times.heartbeatMs);
+      for (const silo of others) this.suspect(silo);
+    }
+    this.#away = false;
+    this.#refute(this.#self.epoch + 1);
+  }
+
+  async #exchangeViews(silo: NodeAddress): Promise<void> {
+    const { suspectMs } = this.#options.times;
+    this.#learn(await this.#control.request(silo, 'exchange', this.#view.entries(), suspectMs));
+  }
+
+  // ---- what others say
+
+  #listen(): void {
+    const control = this.#control;
+    control.on('join', (_from, body) => this.#admit(body));
+    control.on('news', (from, body) => {
+      this.#heard(from);
+      this.#learn(body);
+    });
+    control.on('view', (from, body) => {
+      const [entries, digest] = Array.isArray(body) ? body : [];
+      this.#heard(from);
+      this.#learn(entries);
+      if (digest !== this.#view.digest && this.#knows(entries)) this.#sendView(from);
+    });
+    control.on('exchange', (_from, body) => {
+      this.#learn(body);
+      return this.#view.entries();
+    });
+    control.on('beat', (from, body) => this.#beatFrom(from, body));
+    control.on('ping', () => this.#view.digest);
+    control.on('follow', (_from, suspected) => {
+      if (typeof suspected === 'string') this.suspect(suspected);
+      return this.#view.entries();
+    });
+    control.onUndeliverable = (to) => this.#nobodyAt(to);
+  }
+
+  #admit(body: unknown): SiloEntry[] {
+    const { entry, partitions } = (body ?? {}) as { entry?: unknown; partitions?: unknown };
+    const joiner = parseEntry(entry);
+    if (!joiner) throw new InvalidConfigError('the join request is malformed');
+    if (partitions !== this.#options.partitions) {
+      throw new InvalidConfigError(
+        `silo '${joiner.name}' has ${String(partitions)} partitions, the cluster has ${this.#options.partitions}; ` +
+          'the number of partitions is one value per cluster',
+      );
+    }
+    return this.#view.entries();
+  }
+
+  #beatFrom(from: NodeAddress, digest: unknown): void {
+    this.#heard(from);
+    if (digest === this.#view.digest) {
+      this.#disagreements.delete(from);
+      return;
+    }
+    // News may be on its way still: only a difference that lasts is repaired. One that we claimed gone must hear of it at once.
+    const times = (this.#disagreements.get(from) ?? 0) + 1;
+    this.#disagreements.set(from, times);
+    const known = this.#view.get(nodeName(from));
+    if (times >= 2 || !known || known.unreachable) {
+      this.#disagreements.delete(from);
+      this.#sendView(from);
+    }
+  }
+
+  #heard(from: NodeAddress): void {
+    this.#watched.get(from)?.heard(this.#clock.now());
+  }
+
+  /** Whether this silo knows something that these entries lack. */
+  #knows(entries: unknown): boolean {
+    const theirs = new View();
+    theirs.merge(parseEntries(entries));
+    return theirs.merge(this.#view.entries()).length > 0;
+  }
+
+  #learn(body: unknown): void {
+    const changed = this.#view.merge(parseEntries(body));
+    if (changed.length === 0) return;
+    const self = this.#view.get(this.#options.name) as SiloEntry;
+    if (self.incarnation !== this.#options.incarnation) {
+      this.stop();
+      return this.onReplaced(addressOf(self));
+    }
+    this.#self = self;
+    if (self.unreachable) this.#refute(self.epoch + 1);
+    this.#changed();
+  }
+
+  #refute(epoch: number): void {
+    this.#self = { ...this.#self, epoch, unreachable: false };
+    this.#view.merge([this.#self]);
+    this.#news([this.#self]);
+    this.#changed();
+  }
+
+  #advance(status: SiloStatus): void {
+    this.#self = { ...this.#self, status };
+    this.#view.merge([this.#self]);
+    this.#news([this.#self]);
+    this.#changed();
+  }
+
+  #changed(): void {
+    if (this.#away) return;
+    const { events } = this.#options;
+    if (this.#keeper.update(this.#view) && events.active) {
+      events.publish({ type: 'viewChanged', era: this.era.id, silos: this.era.ring.silos });
+    }
+    const listeners = this.#viewListeners;
+    this.#viewListeners = [];
+    for (const listener of listeners) listener();
+  }
+
+  #news(entries: readonly SiloEntry[]): void {
+    this.#control.broadcast('news', entries);
+  }
+
+  #sendView(to: NodeAddress): void {
+    this.#control.send(to, 'view', [this.#view.entries(), this.#view.digest]);
+  }
+
+  // ---- joining
+
+  /** Asks a silo that is there for its view. False when there is none. */
+  async #hearView(): Promise<boolean> {
+    const body = { entry: this.#self, partitions: this.#options.partitions };
+    let entries: SiloEntry[];
+    try {
+      entries = parseEntries(await this.#control.requestAnySilo('join', body, this.#options.times.suspectMs));
+    } catch (error) {
+      if (error instanceof InvalidConfigError) throw error;
+      return false;
+    }
+    const mine = entries.find((entry) => entry.name === this.#options.name);
+    if (mine && mine.incarnation !== this.#options.incarnation) await this.#replace(mine);
+    this.#learn(entries);
+    return true;
+  }
+
+  /** A silo of this name has been here before. One that still answers must not be pushed out by a configuration mistake. */
+  async #replace(earlier: SiloEntry): Promise<void> {
+    const gone = earlier.status === 'left' || earlier.unreachable;
+    const answers =
+      !gone && (await this.#control.request(addressOf(earlier), 'ping', null, this.#options.times.probeMs).then(() => true, () => false));
+    if (answers || earlier.incarnation > this.#options.incarnation) {
+      throw new InvalidConfigError(
+        answers
+          ? `a silo named '${earlier.name}' is running in this cluster; give each silo a name of its own`
+          : `the cluster has seen a later start of silo '${earlier.name}'; set this machine's clock`,
+      );
+    }
+  }
+
+  /** Nobody is active. Of those that are starting at the same moment the first by name goes first, the others join it. */
+  async #mayBeFirst(): Promise<boolean> {
+    const { endpoint } = this.#options;
+    await endpoint.flush();
+    this.#news([this.#self]);
+    if (endpoint.discoveryMs > 0) await this.#viewOrDelay(endpoint.discoveryMs, true);
+    const reachable = this.#view.entries().filter((e) => !e.unreachable);
+    const active = reachable.filter((e) => e.status === 'active');
+    const ahead = reachable.filter((e) => e.status === 'joining' && e.name < this.#options.name);
+    if (active.length + ahead.length === 0) return true;
+    for (const entry of [...active, ...ahead]) this.#probe(addressOf(entry));
+    await this.#viewOrDelay(this.#options.times.heartbeatMs);
+    return false;
+  }
+
+  /** Resolves at the next change of the view, at the latest after `delayMs`; with `whole`, only then. */
+  #viewOrDelay(delayMs: number, whole = false): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.after(delayMs, resolve);
+      if (!whole) {
+        this.#viewListeners.push(() => {
+          timer.cancel();
+          resolve();
+        });
+      }
+    });
+  }
+
+  // ---- watching and being watched
+
+  #beat(): void {
+    const { times } = this.#options;
+    const now = this.#clock.now();
+    this.checkAway(now);
+    this.#lastTickAt = now;
+    this.#tick = this.#clock.after(times.heartbeatMs, () => this.#beat());
+    if (this.#self.status === 'joining') this.#news([this.#self]);
+    const others = this.#view.entries().filter((e) => e.status !== 'left' && e !== this.#self);
+    const { watchers, watched } = neighbours(this.#self, others.filter((e) => !e.unreachable));
+    for (const entry of watchers) this.#control.send(addressOf(entry), 'beat', this.#view.digest);
+    this.#knock(others.filter((e) => e.unreachable));
+    this.#judge(now, watched);
+    this.onHeartbeat();
+  }
+
+  /** One silo that is claimed gone gets a heartbeat now and then, so that two halves find each other again. */
+  #knock(gone: readonly SiloEntry[]): void {
+    const entry = gone[this.#knocks++ % Math.max(gone.length, 1)];
+    if (entry) this.#control.send(addressOf(entry), 'beat', this.#view.digest);
+  }
+
+  #judge(now: number, mine: readonly SiloEntry[]): void {
+    const addresses = new Set(mine.map(addressOf));
+    for (const silo of this.#watched.keys()) if (!addresses.has(silo)) this.#watched.delete(silo);
+    for (const entry of mine) {
+      const silo = addressOf(entry);
+      const heartbeats = this.#watched.get(silo) ?? new Heartbeats(this.#options.times, now);
+      this.#watched.set(silo, heartbeats);
+      if (!this.#options.endpoint.connected || this.#away) continue;
+      const verdict = heartbeats.judge(now);
+      if (verdict === 'suspect') this.#claim(silo, `silent for ${Math.round(heartbeats.suspectMs)} ms`);
+      else if (verdict === 'probe') this.#probe(silo);
+    }
+  }
+
+  /** Asks whether a silo is there. Its answer counts as a heartbeat; that nobody listens is a claim (see `#nobodyAt`). */
+  #probe(silo: NodeAddress): void {
+    if (this.#probing.has(silo)) return;
+    this.#probing.add(silo);
+    this.#control
+      .request(silo, 'ping', null, this.#options.times.probeMs)
+      .then(
+        () => this.#heard(silo),
+        () => {},
+      )
+      .finally(() => this.#probing.delete(silo));
+  }
+
+  #nobodyAt(silo: NodeAddress): void {
+    const { endpoint, times } = this.#options;
+    // After this node was cut off, others may be reconnecting too: nobody there proves nothing for a while.
+    if (!endpoint.connected || this.#away || this.#clock.now() - this.#connectedAt < times.suspectMs) {
+      if (this.#view.get(nodeName(silo))?.status !== 'joining') return;
+    }
+    this.#claim(silo, 'nobody listens there');
+  }
+
+  #claim(silo: NodeAddress, reason: string): void {
+    const entry = this.#view.get(nodeName(silo));
+    if (!entry || addressOf(entry) !== silo || entry === this.#self) return;
+    if (entry.unreachable || entry.status === 'left') return;
+    this.#options.events.publish({ type: 'siloSuspected', silo, reason });
+    const changed = this.#view.merge([{ ...entry, unreachable: true }]);
+    this.#news(changed);
+    this.#changed();
+  }
+}
+
+/**
+ * Who watches whom: on a circle of hashed names each silo is watched by those that come next. In a small cluster, by everybody. So a silo
+ * sends and receives a bounded number of heartbeats, however large the cluster is.
+ */
+function neighbours(
+  self: SiloEntry,
+  others: readonly SiloEntry[],
+): { watchers: readonly SiloEntry[]; watched: readonly SiloEntry[] } {
+  if (others.length <= LIMITS.monitors) return { watchers: others, watched: others };
+  const start = hash32(self.name);
+  const distance = (entry: SiloEntry) => (hash32(entry.name) - start) >>> 0;
+  const circle = [...others].sort((a, b) => distance(a) - distance(b));
+  return { watchers: circle.slice(0, LIMITS.monitors), watched: circle.slice(-LIMITS.monitors) };
+}

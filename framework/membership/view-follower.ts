@@ -1,0 +1,82 @@
+import type { NodeAddress } from '../identity/silo-address.ts';
+import type { ControlChannel } from '../messaging/control-channel.ts';
+import type { Clock, Timer } from '../system/clock.ts';
+import { type Cluster, type Departure, type Era, EraKeeper } from './cluster.ts';
+import { parseEntries, View } from './view.ts';
+
+export interface ViewFollowerOptions {
+  readonly partitions: number;
+  readonly refreshMs: number;
+  readonly clock: Clock;
+  readonly control: ControlChannel;
+}
+
+/** The cluster as a client knows it: it hears the silos' news, and asks one of them now and then in case it missed some. */
+export class ViewFollower implements Cluster {
+  readonly #options: ViewFollowerOptions;
+  #view = new View();
+  readonly #keeper: EraKeeper;
+  #timer: Timer | undefined;
+  #asking: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(options: ViewFollowerOptions) {
+    this.#options = options;
+    this.#keeper = new EraKeeper(this.#view, options.partitions);
+    const { control } = options;
+    control.on('news', (_from, body) => this.#learn(body));
+    control.on('view', (_from, body) => this.#learn(Array.isArray(body) ? body[0] : undefined));
+    control.on('ping', () => this.#view.digest);
+  }
+
+  get era(): Era {
+    return this.#keeper.current;
+  }
+
+  onEra(listener: (era: Era, departed: readonly Departure[]) => void): () => void {
+    return this.#keeper.onEra(listener);
+  }
+
+  /** Something sent to it found nobody: the silos are told, and asked what they know. */
+  suspect(silo: NodeAddress): void {
+    if (this.era.present.has(silo)) void this.refresh(silo);
+  }
+
+  /** Asks a silo for the view now. Resolves when it answered, or when none did. */
+  refresh(suspected: NodeAddress | null = null): Promise<void> {
+    this.#asking ??= this.#options.control
+      .requestAnySilo('follow', suspected, 2_000)
+      .then(
+        (entries) => this.#replace(entries),
+        () => {},
+      )
+      .finally(() => {
+        this.#asking = undefined;
+        this.#schedule();
+      });
+    return this.#asking;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  #schedule(): void {
+    this.#timer?.cancel();
+    if (this.#stopped) return;
+    // Without a silo in sight, the first to appear will be heard by its news; asking is for news that was lost.
+    this.#timer = this.#options.clock.after(this.#options.refreshMs, () => void this.refresh());
+  }
+
+  #learn(body: unknown): void {
+    if (this.#view.merge(parseEntries(body)).length > 0) this.#keeper.update(this.#view);
+  }
+
+  /** A silo's view takes the place of ours: silos that nobody remembers, since all that knew them are gone too, must go here as well. */
+  #replace(body: unknown): void {
+    this.#view = new View();
+    this.#view.merge(parseEntries(body));
+    this.#keeper.update(this.#view);
+  }
+}

@@ -1,0 +1,127 @@
+import { hash32 } from '../identity/hash.ts';
+import { type NodeAddress, nodeAddress } from '../identity/silo-address.ts';
+import { LIMITS } from '../limits.ts';
+
+/** Where a silo is in its life. It only ever moves to the right. */
+export const STATUSES = ['joining', 'active', 'leaving', 'left'] as const;
+export type SiloStatus = (typeof STATUSES)[number];
+
+/** What the cluster knows of one silo. */
+export interface SiloEntry {
+  readonly name: string;
+  /** One life of a silo of that name; a later one replaces an earlier one altogether. */
+  readonly incarnation: number;
+  readonly status: SiloStatus;
+  /** Grows when the silo refutes a claim that it is unreachable, or finds that it was away: what it said before is then stale. */
+  readonly epoch: number;
+  /** Somebody who watches it could not reach it in this epoch. */
+  readonly unreachable: boolean;
+  /** Names of the grain types that it can activate. */
+  readonly types: readonly string[];
+}
+
+export function addressOf(entry: SiloEntry): NodeAddress {
+  return nodeAddress(entry.name, entry.incarnation);
+}
+
+/**
+ * The cluster as one silo knows it: a CRDT. Two views merge entry by entry: the later incarnation wins; within one, status, epoch and
+ * the claim of that epoch each move forward only. Merging is commutative, associative and idempotent, so news may be lost, repeated
+ * and reordered, and views that have heard the same agree. The refutable claim is SWIM's suspicion (Das, Gupta, Motivala 2002).
+ */
+export class View {
+  readonly #entries = new Map<string, SiloEntry>();
+  #digest: number | undefined;
+
+  get(name: string): SiloEntry | undefined {
+    return this.#entries.get(name);
+  }
+
+  entries(): SiloEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  /** Takes in what others know; returns the entries that changed. */
+  merge(incoming: readonly SiloEntry[]): SiloEntry[] {
+    const changed: SiloEntry[] = [];
+    for (const entry of incoming) {
+      const merged = join(this.#entries.get(entry.name), entry);
+      if (merged === this.#entries.get(entry.name)) continue;
+      this.#entries.set(entry.name, merged);
+      changed.push(merged);
+    }
+    if (changed.length > 0) this.#forgetDeparted();
+    return changed;
+  }
+
+  /** A hash of everything in the view: equal digests mean equal views. */
+  get digest(): number {
+    this.#digest ??= this.entries().reduce((sum, entry) => (sum + hash32(fingerprint(entry))) >>> 0, 0);
+    return this.#digest;
+  }
+
+  /** Silos that can be talked to and may hold activations: active or leaving, and reachable. */
+  present(): SiloEntry[] {
+    return this.entries().filter((e) => !e.unreachable && (e.status === 'active' || e.status === 'leaving'));
+  }
+
+  /**
+   * Names the moment in the cluster's history that decides who is responsible for what: two silos with the same era have the same
+   * ring and wait for the same silos. Statuses and epochs only grow, so an era never comes back.
+   */
+  get era(): string {
+    const present = this.present();
+    if (present.length === 0) return '';
+    const text = present.map((e) => `${addressOf(e)} ${e.epoch} ${e.status}`).sort().join('\n');
+    return `${present.length}.${hash32(text).toString(36)}.${hash32(text, 0x5bd1e995).toString(36)}`;
+  }
+
+  #forgetDeparted(): void {
+    this.#digest = undefined;
+    const departed = this.entries().filter((e) => e.status === 'left' || e.unreachable);
+    const excess = departed.length - LIMITS.departedSilos;
+    if (excess <= 0) return;
+    departed.sort((a, b) => a.incarnation - b.incarnation);
+    for (const entry of departed.slice(0, excess)) this.#entries.delete(entry.name);
+  }
+}
+
+function fingerprint(entry: SiloEntry): string {
+  return `${addressOf(entry)} ${entry.status} ${entry.epoch} ${entry.unreachable} ${entry.types.join(',')}`;
+}
+
+/** The least entry that knows what both know; `known` itself when `news` brings nothing. */
+function join(known: SiloEntry | undefined, news: SiloEntry): SiloEntry {
+  if (known === undefined || news.incarnation > known.incarnation) return news;
+  if (news.incarnation < known.incarnation) return known;
+  const status = STATUSES[Math.max(STATUSES.indexOf(known.status), STATUSES.indexOf(news.status))] as SiloStatus;
+  const epoch = Math.max(known.epoch, news.epoch);
+  const unreachable =
+    (known.epoch === epoch && known.unreachable) || (news.epoch === epoch && news.unreachable);
+  if (status === known.status && epoch === known.epoch && unreachable === known.unreachable) return known;
+  return { ...known, status, epoch, unreachable };
+}
+
+/** Reads an entry that came over the wire; undefined when it is not one. */
+export function parseEntry(value: unknown): SiloEntry | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { name, incarnation, status, epoch, unreachable, types } = value as Record<string, unknown>;
+  if (typeof name !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(name)) return undefined;
+  if (!Number.isSafeInteger(incarnation) || !Number.isSafeInteger(epoch)) return undefined;
+  if (!STATUSES.includes(status as SiloStatus) || typeof unreachable !== 'boolean') return undefined;
+  if (!Array.isArray(types) || !types.every((type) => typeof type === 'string')) return undefined;
+  return {
+    name,
+    incarnation: incarnation as number,
+    status: status as SiloStatus,
+    epoch: epoch as number,
+    unreachable,
+    types,
+  };
+}
+
+/** Reads entries that came over the wire, leaving out what is not one. */
+export function parseEntries(body: unknown): SiloEntry[] {
+  if (!Array.isArray(body)) return [];
+  return body.map(parseEntry).filter((entry) => entry !== undefined);
+}

@@ -1,0 +1,185 @@
+import { assert, InvalidConfigError, SiloUnavailableError } from '../errors.ts';
+import type { NodeAddress } from '../identity/silo-address.ts';
+import type { RuntimeEvents } from '../observability/events.ts';
+import { pack, unpack } from '../serialization/codec.ts';
+import type { Clock, Timer } from '../system/clock.ts';
+import type { Endpoint } from '../transport/transport.ts';
+
+/** Version of everything that nodes say to each other. Nodes of different versions do not talk; a silo is refused at join. */
+export const PROTOCOL = 1;
+
+/** Handles one kind of message. What it returns (or resolves to) answers a request; what it throws rejects it. */
+export type ControlHandler = (from: NodeAddress, body: unknown) => unknown;
+
+interface PendingRequest {
+  readonly to: NodeAddress | undefined;
+  readonly timer: Timer;
+  resolve(body: unknown): void;
+  reject(error: Error): void;
+}
+
+const REPLY = 'reply';
+const REFUSAL = 'refusal';
+
+/**
+ * What nodes say to each other besides calls: membership, directory, handoff. Messages are `[protocol, kind, from, request, body]`
+ * on the control lane; `request` is zero unless an answer is wanted. Messages may be lost; whoever sends one has a way to repair that.
+ */
+export class ControlChannel {
+  readonly #self: NodeAddress;
+  readonly #clock: Clock;
+  readonly #events: RuntimeEvents;
+  readonly #handlers = new Map<string, ControlHandler>();
+  readonly #pending = new Map<number, PendingRequest>();
+  #endpoint: Endpoint | undefined;
+  #lastTicket = 0;
+
+  /** Called when nobody listens at a node that something was sent to. */
+  onUndeliverable: (to: NodeAddress) => void = () => {};
+
+  constructor(self: NodeAddress, clock: Clock, events: RuntimeEvents) {
+    this.#self = self;
+    this.#clock = clock;
+    this.#events = events;
+  }
+
+  attach(endpoint: Endpoint): void {
+    this.#endpoint = endpoint;
+  }
+
+  on(kind: string, handler: ControlHandler): void {
+    assert(!this.#handlers.has(kind), `two handlers for control messages of kind '${kind}'`);
+    this.#handlers.set(kind, handler);
+  }
+
+  send(to: NodeAddress, kind: string, body: unknown): void {
+    this.#endpoint?.send('control', to, this.#encode(kind, 0, body), ++this.#lastTicket);
+  }
+
+  broadcast(kind: string, body: unknown): void {
+    this.#endpoint?.broadcast(this.#encode(kind, 0, body));
+  }
+
+  /** Asks one node. Rejects with `SiloUnavailableError` when it is not there or says nothing for `timeoutMs`, or with what it threw. */
+  request(to: NodeAddress, kind: string, body: unknown, timeoutMs: number): Promise<unknown> {
+    return this.#ask(to, kind, body, timeoutMs);
+  }
+
+  /** Asks one silo, whichever. */
+  requestAnySilo(kind: string, body: unknown, timeoutMs: number): Promise<unknown> {
+    return this.#ask(undefined, kind, body, timeoutMs);
+  }
+
+  receive(payload: Uint8Array): void {
+    let message: unknown;
+    try {
+      message = unpack(payload);
+    } catch {
+      return this.#drop('not a control message');
+    }
+    if (!Array.isArray(message) || message.length !== 5) return this.#drop('not a control message');
+    const [protocol, kind, from, request, body] = message as unknown[];
+    if (typeof kind !== 'string' || typeof from !== 'string' || !Number.isSafeInteger(request)) {
+      return this.#drop('malformed envelope');
+    }
+    if (kind === REPLY || kind === REFUSAL) return this.#settle(protocol, kind, from, request as number, body);
+    if (protocol !== PROTOCOL) {
+      this.#drop(`protocol ${String(protocol)} from ${from}`);
+      if (request !== 0) this.#refuse(from, request as number, protocolMismatch(protocol));
+      return;
+    }
+    this.#handle(kind, from, request as number, body);
+  }
+
+  /** The transport found nobody at `to`. */
+  undeliverable(to: NodeAddress | undefined, ticket: number): void {
+    const pending = this.#pending.get(ticket);
+    if (pending) {
+      this.#forget(ticket, pending);
+      pending.reject(new SiloUnavailableError(to ? `nobody listens at ${to}` : 'no silo of the cluster is running'));
+    }
+    if (to) this.onUndeliverable(to);
+  }
+
+  close(): void {
+    for (const [ticket, pending] of this.#pending) {
+      this.#forget(ticket, pending);
+      pending.reject(new SiloUnavailableError('this node is stopping'));
+    }
+    this.#endpoint = undefined;
+  }
+
+  #ask(to: NodeAddress | undefined, kind: string, body: unknown, timeoutMs: number): Promise<unknown> {
+    const endpoint = this.#endpoint;
+    if (!endpoint) return Promise.reject(new SiloUnavailableError('this node is stopping'));
+    const ticket = ++this.#lastTicket;
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.after(timeoutMs, () => {
+        this.#pending.delete(ticket);
+        reject(new SiloUnavailableError(`${to ?? 'the silo that was asked'} said nothing for ${timeoutMs} ms ('${kind}')`));
+      });
+      this.#pending.set(ticket, { to, timer, resolve, reject });
+      const payload = this.#encode(kind, ticket, body);
+      if (to === undefined) endpoint.sendToAnySilo(payload, ticket);
+      else endpoint.send('control', to, payload, ticket);
+    });
+  }
+
+  #handle(kind: string, from: NodeAddress, request: number, body: unknown): void {
+    const handler = this.#handlers.get(kind);
+    if (!handler) return this.#drop(`unknown kind '${kind.slice(0, 32)}'`);
+    let answer: unknown;
+    try {
+      answer = handler(from, body);
+    } catch (error) {
+      if (request === 0) return this.#drop(`'${kind}' from ${from}: ${String(error)}`);
+      return this.#refuse(from, request, error);
+    }
+    if (request === 0) return;
+    if (answer instanceof Promise) {
+      answer.then(
+        (value) => this.#reply(from, request, value),
+        (error) => this.#refuse(from, request, error),
+      );
+    } else {
+      this.#reply(from, request, answer);
+    }
+  }
+
+  #settle(protocol: unknown, kind: string, from: NodeAddress, request: number, body: unknown): void {
+    const pending = this.#pending.get(request);
+    if (!pending || (pending.to !== undefined && pending.to !== from)) return;
+    this.#forget(request, pending);
+    if (protocol !== PROTOCOL) pending.reject(protocolMismatch(protocol));
+    else if (kind === REFUSAL) pending.reject(new InvalidConfigError(String(body)));
+    else pending.resolve(body);
+  }
+
+  #forget(ticket: number, pending: PendingRequest): void {
+    pending.timer.cancel();
+    this.#pending.delete(ticket);
+  }
+
+  #reply(to: NodeAddress, request: number, body: unknown): void {
+    this.#endpoint?.send('control', to, this.#encode(REPLY, request, body), ++this.#lastTicket);
+  }
+
+  #refuse(to: NodeAddress, request: number, error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    this.#endpoint?.send('control', to, this.#encode(REFUSAL, request, text), ++this.#lastTicket);
+  }
+
+  #encode(kind: string, request: number, body: unknown): Uint8Array {
+    return pack([PROTOCOL, kind, this.#self, request, body], kind);
+  }
+
+  #drop(reason: string): void {
+    this.#events.publish({ type: 'messageDropped', lane: 'control', reason });
+  }
+}
+
+function protocolMismatch(protocol: unknown): InvalidConfigError {
+  return new InvalidConfigError(
+    `the cluster speaks protocol ${String(protocol)}, this node speaks ${PROTOCOL}; run the same version of Granary everywhere`,
+  );
+}

@@ -1,0 +1,100 @@
+import { hash32, mix32 } from '../identity/hash.ts';
+
+/**
+ * The ring: which silo is responsible for which partition, as a pure function of the silos' names.
+ *
+ * Every silo scores every partition (rendezvous hashing, Thaler and Ravishankar 1998); a partition prefers silos by score. Scores alone
+ * balance badly at a thousand partitions, so each silo takes at most its fair share: partitions propose to silos in their order of
+ * preference, and a full silo refuses the one it scores lowest (deferred acceptance, Gale and Shapley 1962). Both sides rank a pair by
+ * the same score, so there is exactly one stable outcome and the order of proposals does not matter. A join or leave
+ * changes the shares by a little, and so moves little more than the one share it must.
+ */
+export class Ring {
+  readonly partitions: number;
+  /** Names of the silos, sorted. */
+  readonly silos: readonly string[];
+  readonly #primaries: Uint16Array;
+  readonly #seeds: Uint32Array;
+
+  /** `partitions` is a power of two. `silos` may be empty, in any order. */
+  constructor(partitions: number, silos: readonly string[]) {
+    this.partitions = partitions;
+    this.silos = [...silos].sort();
+    this.#seeds = Uint32Array.from(this.silos, (name) => hash32(name));
+    this.#primaries = this.silos.length > 0 ? this.#assign() : new Uint16Array(partitions);
+  }
+
+  /** The partition of a grain or a group. */
+  partitionOf(id: string): number {
+    return hash32(id) & (this.partitions - 1);
+  }
+
+  /** The silo that decides for a partition; undefined in an empty ring. */
+  primary(partition: number): string | undefined {
+    return this.silos[this.#primaries[partition] as number];
+  }
+
+  /** The primary, then the others in the partition's order of preference; `count` silos, or all there are. */
+  preferenceList(partition: number, count: number): string[] {
+    const primary = this.primary(partition);
+    if (primary === undefined) return [];
+    const others = this.#byPreference(partition, count + 1).map((silo) => this.silos[silo] as string);
+    return [primary, ...others.filter((name) => name !== primary)].slice(0, count);
+  }
+
+  #score(partition: number, silo: number): number {
+    return mix32((this.#seeds[silo] as number) ^ Math.imul(partition + 1, 0x9e3779b1));
+  }
+
+  /** Whether `partition` prefers silo `a` to silo `b`, and equally whether it is worth more to `a` than to `b`. */
+  #before(partition: number, a: number, b: number): boolean {
+    const difference = this.#score(partition, a) - this.#score(partition, b);
+    return difference > 0 || (difference === 0 && a < b);
+  }
+
+  #byPreference(partition: number, count: number): number[] {
+    const best: number[] = [];
+    for (let silo = 0; silo < this.silos.length; silo++) {
+      if (best.length >= count && this.#before(partition, best[best.length - 1] as number, silo)) continue;
+      let at = best.length;
+      while (at > 0 && this.#before(partition, silo, best[at - 1] as number)) at--;
+      best.splice(at, 0, silo);
+      if (best.length > count) best.pop();
+    }
+    return best;
+  }
+
+  #assign(): Uint16Array {
+    const share = Math.ceil(this.partitions / this.silos.length);
+    const held: number[][] = this.silos.map(() => []);
+    const primaries = new Uint16Array(this.partitions);
+    const preferences: number[][] = [];
+    const next = new Uint16Array(this.partitions);
+    const unassigned = Array.from({ length: this.partitions }, (_, partition) => partition);
+    for (let partition = unassigned.pop(); partition !== undefined; partition = unassigned.pop()) {
+      let list = preferences[partition];
+      const rank = next[partition] as number;
+      if (list === undefined || rank >= list.length) {
+        list = this.#byPreference(partition, rank === 0 ? 8 : this.silos.length);
+        preferences[partition] = list;
+      }
+      next[partition] = rank + 1;
+      const silo = list[rank] as number;
+      const mine = held[silo] as number[];
+      mine.push(partition);
+      primaries[partition] = silo;
+      if (mine.length > share) unassigned.push(this.#refuseLowest(mine, silo));
+    }
+    return primaries;
+  }
+
+  #refuseLowest(held: number[], silo: number): number {
+    let lowest = 0;
+    for (let i = 1; i < held.length; i++) {
+      const difference = this.#score(held[i] as number, silo) - this.#score(held[lowest] as number, silo);
+      if (difference < 0 || (difference === 0 && (held[i] as number) > (held[lowest] as number))) lowest = i;
+    }
+    const [refused] = held.splice(lowest, 1);
+    return refused as number;
+  }
+}
