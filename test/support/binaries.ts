@@ -68,8 +68,8 @@ export function postgresFolder(): string {
 }
 
 /**
- * Finds every server, or installs it where that is allowed: on Debian, as root. Throws like `findServer`. One process at a
- * time: others that call it meanwhile wait for the lock, and then find what it installed.
+ * Finds every server, or installs it where that is allowed: on Debian, as root. Throws like `findServer`. One
+ * process at a time: others that call it meanwhile wait for the lock, and then find what it installed.
  */
 export function ensureServers(names: readonly ServerName[]): void {
   const missing = names.filter((name) => !look(name, {}));
@@ -90,7 +90,9 @@ function look(name: ServerName, { env = process.env, usualFolders = true }: Sear
   return folders.map((folder) => join(folder, server.program)).find(isProgram);
 }
 
-/** The folders that match a pattern whose one star stands for a part of one name; the newest version first. */
+/**
+ * The folders that match a pattern whose one star stands for a part of one name; the newest version first.
+ */
 function expand(pattern: string): string[] {
   const [before, after] = pattern.split('*');
   if (before === undefined || after === undefined) return [pattern];

@@ -1,8 +1,9 @@
 import { createServer } from 'node:net';
 
 /**
- * A free TCP port on 127.0.0.1, below the range that the system gives to outgoing connections: nobody gets it by chance
- * while its server is down for a restart, and a client that reconnects to it cannot connect to itself.
+ * A free TCP port on 127.0.0.1, below the range that the system gives to outgoing connections: nobody gets it
+ * by chance while its server is down for a restart, and a client that reconnects to it cannot connect to
+ * itself.
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {

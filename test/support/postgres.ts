@@ -9,13 +9,16 @@ import { Program, TemporaryFolder } from './processes.ts';
 
 export interface PostgresOptions {
   /**
-   * Settings as in postgresql.conf. By default nothing waits for the disk (`fsync=off`), but a commit still leaves the
-   * process before it is acknowledged: what was acknowledged survives also an immediate shutdown.
+   * Settings as in postgresql.conf. By default nothing waits for the disk (`fsync=off`), but a commit still
+   * leaves the process before it is acknowledged: what was acknowledged survives also an immediate shutdown.
    */
   readonly settings?: Readonly<Record<string, string | number>>;
 }
 
-/** `fast` lets running statements fail and shuts down in order; `immediate` is a crash, with recovery at the next start. */
+/**
+ * `fast` lets running statements fail and shuts down in order; `immediate` is a crash, with recovery at the
+ * next start.
+ */
 export type ShutdownMode = 'fast' | 'immediate';
 
 interface User {

@@ -34,8 +34,8 @@ const running = new Set<Program>();
 const folders = new Set<TemporaryFolder>();
 
 /**
- * A process that a test started. It ends with its `await using` block, with its test file (`stopPrograms`), and, through a
- * watchdog, when the process that started it is killed.
+ * A process that a test started. It ends with its `await using` block, with its test file (`stopPrograms`),
+ * and, through a watchdog, when the process that started it is killed.
  */
 export class Program {
   readonly exited: Promise<Exit>;
@@ -85,8 +85,8 @@ export class Program {
   }
 
   /**
-   * The next line that matches: among those printed since the last match, else the first to come. Rejects, with the
-   * output, when the process exits first or after `timeoutMs`.
+   * The next line that matches: among those printed since the last match, else the first to come. Rejects,
+   * with the output, when the process exits first or after `timeoutMs`.
    */
   line(pattern: RegExp, timeoutMs = LINE_TIMEOUT_MS): Promise<RegExpMatchArray> {
     for (const [index, line] of this.#unread.entries()) {
@@ -205,7 +205,7 @@ const WATCHDOG = `
 
 /** Starts a watchdog that ends `pid` when this process dies; returns what calls it off. */
 function guard(pid: number, signal: NodeJS.Signals, folder = ''): () => void {
-  // Detached: an interrupt from the terminal goes to the whole process group, and must not end the watchdog first.
+  // Detached: an interrupt from the terminal goes to the whole process group, and must not end the watchdog.
   const watchdog = spawn('sh', ['-c', WATCHDOG, 'sh', `${pid}`, `${constants.signals[signal]}`, folder], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
