@@ -32,7 +32,10 @@ export type Lane = 'data' | 'control';
  * within a call to the endpoint.
  */
 export interface Receiver {
-  /** `payload` belongs to the receiver; it may be hostile. */
+  /**
+   * `payload` may be hostile. It is to be read only, and not to be kept long: it may be a view of a larger chunk,
+   * and other nodes of this process may have got the same one.
+   */
   received(lane: Lane, payload: Uint8Array): void;
   /**
    * Nobody listens at `to`: what was sent with `ticket` has not been, and will not be, received. `to` is
@@ -62,15 +65,15 @@ export interface Endpoint {
    */
   readonly discoveryMs: number;
   /**
-   * Sends to one node. `payload` must not be changed afterwards. `ticket` (a positive integer) comes back in
-   * `undeliverable`.
+   * Sends to one node, which may be this one. `payload` must not be changed afterwards. `ticket` (a positive
+   * integer) comes back in `undeliverable`.
    */
   send(lane: Lane, to: NodeAddress, payload: Uint8Array, ticket: number): void;
   /** Sends on the control lane to every node of the cluster but this one. */
   broadcast(payload: Uint8Array): void;
   /**
-   * Sends on the control lane to one silo, whichever, of those that serve. `undeliverable` when there is
-   * none.
+   * Sends on the control lane to one silo, whichever, of those that serve, but not to this one.
+   * `undeliverable` when there is none.
    */
   sendToAnySilo(payload: Uint8Array, ticket: number): void;
   /** From now on this node gets its part of `sendToAnySilo` and of plain calls. */
@@ -79,7 +82,8 @@ export interface Endpoint {
   unserve(): void;
   /**
    * Resolves when everything sent so far has left this node and everything that this node subscribed to is in
-   * force.
+   * force. Rejects with `SiloUnavailableError` when the connection is lost before, and with `InvalidConfigError`
+   * when a subscription is refused.
    */
   flush(): Promise<void>;
   /** Stops receiving after what has already arrived, sends what is pending, disconnects. Never rejects. */
