@@ -48,7 +48,7 @@ describe('a nats-server for tests', () => {
   test('answers nothing while paused, and everything afterwards', async () => {
     await using server = await startNats();
     const connection = await connect({ servers: server.url });
-    server.pause();
+    await server.pause();
     let answered = false;
     const answer = connection.flush().then(() => {
       answered = true;
@@ -128,7 +128,7 @@ describe('a Node process of its own', () => {
   test('freezes, goes on and is killed', async () => {
     await using echo = spawnNode(program('echo.ts'));
     await echo.line(/hello/);
-    echo.sigstop();
+    await echo.sigstop();
     echo.send({ n: 1 });
     await expect(echo.line(/heard/, 200)).rejects.toThrow(/200 ms/);
     echo.sigcont();

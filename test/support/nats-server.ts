@@ -46,9 +46,9 @@ export class NatsServer {
     await this.#program?.[Symbol.asyncDispose]();
   }
 
-  /** SIGSTOP: its connections stay open, and nothing moves. */
-  pause(): void {
-    this.#program?.sigstop();
+  /** SIGSTOP: its connections stay open, and nothing moves. Resolves when that is so. */
+  async pause(): Promise<void> {
+    await this.#program?.sigstop();
   }
 
   resume(): void {

@@ -1,5 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { constants, tmpdir } from 'node:os';
@@ -29,6 +29,7 @@ export interface ProgramOptions {
 /** Lines of output that a failure shows, and that `line` can look back on. */
 const KEPT_LINES = 2_000;
 const LINE_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 10_000;
 
 const running = new Set<Program>();
 const folders = new Set<TemporaryFolder>();
@@ -140,8 +141,14 @@ export class Program {
     this.signal('SIGTERM');
   }
 
-  sigstop(): void {
+  /** Resolves when it has really stopped: until then a thread of it may still answer. */
+  async sigstop(): Promise<void> {
     this.signal('SIGSTOP');
+    const deadline = performance.now() + STOP_TIMEOUT_MS;
+    while (!isStopped(this.pid)) {
+      if (performance.now() > deadline) throw new Error(`${this.#name} did not stop\n${this.output}`);
+      await new Promise((resolve) => setTimeout(resolve, 1)); // Only its parent in C would be told.
+    }
   }
 
   sigcont(): void {
@@ -165,6 +172,21 @@ export class Program {
     this.#unread.push(line);
     if (this.#unread.length > KEPT_LINES) this.#unread.shift();
     for (const look of [...this.#waiting]) look(line);
+  }
+}
+
+/** Whether every thread of a process is stopped by a signal, or gone. */
+function isStopped(pid: number): boolean {
+  if (process.platform !== 'linux') {
+    return spawnSync('ps', ['-o', 'state=', '-p', `${pid}`], { encoding: 'utf8' }).stdout.startsWith('T');
+  }
+  // `pid (name) state …`, one file for each thread; the name may hold anything.
+  try {
+    return readdirSync(`/proc/${pid}/task`).every((thread) =>
+      /\) T [^)]*$/.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')),
+    );
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' && !existsSync(`/proc/${pid}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseSync } from 'vite';
 
@@ -61,9 +61,10 @@ const TEST_CALLS = /^(describe|test|it|bench|(before|after)(All|Each))\b/;
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Every TypeScript file in these folders of the repository. */
+/** Every TypeScript file in these folders of the repository, as far as they exist. */
 export function sourceFiles(folders: readonly string[]): SourceFile[] {
-  return folders.flatMap((folder) =>
+  const present = folders.filter((folder) => existsSync(`${ROOT}${folder}`));
+  return present.flatMap((folder) =>
     readdirSync(`${ROOT}${folder}`, { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts') && !name.includes('node_modules'))
       .sort()
