@@ -80,6 +80,8 @@ export class Directory {
   readonly #unsettled = new Set<NodeAddress>();
   readonly #conflicts = new Set<GrainId>();
   readonly #groupListeners = new Set<(changes: Changes) => void>();
+  /** The last era in which this silo had heard everybody. */
+  #settledEra = '';
   #held: { readonly partition: number; readonly release: () => void }[] = [];
   #era: Era;
   #epoch: number;
@@ -250,8 +252,9 @@ export class Directory {
     }
     this.#awaited.clear();
     this.#unsettled.clear();
+    this.#conflicts.clear();
     for (const silo of era.present) {
-      if (silo === this.#self) continue;
+      if (silo === this.#self || !era.present.has(this.#self)) continue;
       this.#awaited.add(silo);
       this.#unsettled.add(silo);
       this.#report(silo);
@@ -322,8 +325,6 @@ export class Directory {
     if (this.#awaited.size === 0 && this.#settledEra === era.id) this.#control.send(silo, 'settled', era.id);
     this.#settleIfAll();
   }
-
-  #settledEra = '';
 
   #differing(silo: NodeAddress, report: Report): number[] {
     const told = new Map<number, number>();

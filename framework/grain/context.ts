@@ -1,0 +1,29 @@
+import type { Logger } from 'pino';
+import type { GrainId } from '../identity/grain-id.ts';
+import type { Random } from '../system/random.ts';
+
+/** What a grain knows of itself and of the call that runs. */
+export interface GrainContext {
+  /** The grain's canonical name, `Type/key`. */
+  readonly id: GrainId;
+  /** Unique to this activation. */
+  readonly activationId: string;
+  /** Name of the silo that this activation lives on. */
+  readonly silo: string;
+  /** A logger that names the grain in every line. */
+  readonly log: Logger;
+  /** Chance that a simulation can replay: `random.next()` in [0, 1), `random.id()`. */
+  readonly random: Random;
+  /** Aborted when the running call is cancelled or past its deadline. */
+  readonly signal: AbortSignal;
+  /** Baggage of the running call: what its callers gave with `$with({ request })`. Frozen. */
+  readonly request: Readonly<Record<string, unknown>>;
+  /** Wall-clock time in milliseconds; a simulation owns it. */
+  now(): number;
+  /** Ends this activation when the turns that run are done. The next call makes a new one. */
+  deactivate(): void;
+  /** Not collected for being idle for at least `ms` milliseconds from now. */
+  keepAlive(ms: number): void;
+  /** The etag that a record was read or written with last; undefined when it is not stored. */
+  etag(record?: string): string | undefined;
+}

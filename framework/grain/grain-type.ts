@@ -1,0 +1,212 @@
+import { InvalidConfigError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
+import { PLACEMENTS, type Placement } from '../placement/placement.ts';
+import { Grain, type GrainClass } from './grain.ts';
+import { type MemberRecord, recordsAlong } from './metadata.ts';
+import type { GrainOptions, MethodOptions, PlacementOption, StateOptions } from './options.ts';
+import { type ReferenceClass, referenceClass } from './reference.ts';
+
+/** What a method's decorator says, with defaults filled in. */
+export interface MethodSpec {
+  readonly name: string;
+  readonly readOnly: boolean;
+  readonly interleave: boolean;
+  readonly oneWay: boolean;
+  /** May be tried again when a silo is lost. */
+  readonly repeatable: boolean;
+  readonly timeoutMs: number | undefined;
+  readonly stream: boolean;
+}
+
+/** Fields that are saved together under one etag. */
+export interface RecordSpec {
+  readonly name: string;
+  readonly store: string;
+  readonly fields: readonly string[];
+}
+
+/** A grain class, checked, with everything that the runtime asks of it. */
+export interface GrainType {
+  readonly name: string;
+  readonly Class: GrainClass;
+  readonly Reference: ReferenceClass;
+  readonly methods: ReadonlyMap<string, MethodSpec>;
+  readonly records: readonly RecordSpec[];
+  readonly placement: Placement;
+  /** Activations per silo of a stateless worker; undefined for all others. */
+  readonly workers: number | undefined;
+  readonly reentrant: boolean | 'callChain';
+  readonly idleMs: number | undefined;
+  readonly keepAlive: boolean;
+  readonly mailboxMax: number;
+  /** Several calls may run at once, so which one a piece of code belongs to must be tracked. */
+  readonly interleaves: boolean;
+}
+
+const TYPE_NAME = /^[A-Za-z_$][A-Za-z0-9_$-]{0,127}$/;
+const types = new WeakMap<GrainClass, GrainType>();
+const GENERATOR = Object.getPrototypeOf(async function* () {}) as object;
+
+/** The checked form of a grain class. Throws `InvalidConfigError` that names class, member and remedy. */
+export function grainTypeOf(Class: GrainClass): GrainType {
+  let type = types.get(Class);
+  if (!type) {
+    type = check(Class);
+    types.set(Class, type);
+  }
+  return type;
+}
+
+function check(Class: GrainClass): GrainType {
+  if (typeof Class !== 'function' || !(Class.prototype instanceof Grain)) {
+    const what = typeof Class === 'function' ? `class ${Class.name || '(anonymous)'}` : String(Class);
+    throw new InvalidConfigError(`${what} is not a grain class: it must extend Grain`);
+  }
+  const records = recordsAlong(Class);
+  const options = records.at(-1)?.grain;
+  if (!options || !Object.hasOwn(Class, 'prototype') || !ownGrain(Class)) {
+    throw new InvalidConfigError(`class ${Class.name} extends Grain but is not decorated: put @grain() above it`);
+  }
+  const name = options.name ?? Class.name;
+  if (!TYPE_NAME.test(name)) {
+    throw new InvalidConfigError(
+      `class ${Class.name}: '${name}' cannot be a grain type's name; use up to 128 letters, digits, _, $ and -: @grain({ name: '...' })`,
+    );
+  }
+  const methods = checkMethods(
+    Class,
+    records.flatMap((record) => record.methods),
+  );
+  const workers = workersOf(Class, options);
+  const fields = records.flatMap((record) => record.fields);
+  if (workers !== undefined && fields.length > 0) {
+    throw new InvalidConfigError(`class ${Class.name}: a worker is stateless; remove @state from ${String(fields[0]?.member)}`);
+  }
+  checkOptions(Class, options);
+  const reentrant = options.reentrant ?? false;
+  return {
+    name,
+    Class,
+    Reference: referenceClass(methods),
+    methods,
+    records: checkFields(Class, fields, options.store ?? 'default'),
+    placement: placementOf(Class, options.placement ?? 'ring'),
+    workers,
+    reentrant,
+    idleMs: options.idleMs,
+    keepAlive: options.keepAlive ?? false,
+    mailboxMax: options.mailboxMax ?? LIMITS.mailbox,
+    interleaves: reentrant !== false || [...methods.values()].some((m) => m.interleave || m.readOnly || m.stream),
+  };
+}
+
+/** An option object inherited from a decorated parent class would give both the same name. */
+function ownGrain(Class: GrainClass): boolean {
+  const parents = recordsAlong(Object.getPrototypeOf(Class) as object);
+  return recordsAlong(Class).length > parents.length && recordsAlong(Class).at(-1)?.grain !== undefined;
+}
+
+function checkMethods(Class: GrainClass, members: readonly MemberRecord<MethodOptions>[]): Map<string, MethodSpec> {
+  const methods = new Map<string, MethodSpec>();
+  for (const { member, options, isStatic } of members) {
+    const where = `class ${Class.name}: @method on ${String(member)}`;
+    if (isStatic) throw new InvalidConfigError(`${where}: a static method belongs to no grain; remove 'static'`);
+    if (typeof member === 'symbol') throw new InvalidConfigError(`${where}: a method needs a name that can be sent; use a string`);
+    if (member.startsWith('#')) {
+      throw new InvalidConfigError(`${where}: a private method cannot be called from outside; remove the '#' or the decorator`);
+    }
+    const body: unknown = Class.prototype[member as keyof Grain];
+    if (typeof body !== 'function') throw new InvalidConfigError(`${where}: it is no method; use @state() for fields`);
+    if (member in Grain.prototype || member in Object.prototype || member.startsWith('$') || member === 'then' || member === 'toJSON') {
+      throw new InvalidConfigError(`${where}: this name has a meaning of its own; choose another`);
+    }
+    if (member.length > LIMITS.nameChars) throw new InvalidConfigError(`${where}: the name is longer than ${LIMITS.nameChars}`);
+    checkNumber(where, 'timeoutMs', options.timeoutMs, 1, LIMITS.callTimeoutMaxMs);
+    const stream = Object.getPrototypeOf(body) === GENERATOR;
+    if (stream && options.oneWay) throw new InvalidConfigError(`${where}: a stream cannot be one-way; its caller reads it`);
+    methods.set(member, {
+      name: member,
+      readOnly: options.readOnly ?? false,
+      interleave: options.interleave ?? false,
+      oneWay: options.oneWay ?? false,
+      repeatable: (options.readOnly || options.idempotent) ?? false,
+      timeoutMs: options.timeoutMs,
+      stream,
+    });
+  }
+  if (methods.size === 0) {
+    throw new InvalidConfigError(`class ${Class.name} has no callable method: put @method() above those that others may call`);
+  }
+  return methods;
+}
+
+function checkFields(
+  Class: GrainClass,
+  members: readonly MemberRecord<StateOptions>[],
+  defaultStore: string,
+): RecordSpec[] {
+  const records = new Map<string, { name: string; store: string; fields: string[] }>();
+  for (const { member, options, isStatic } of members) {
+    const where = `class ${Class.name}: @state on ${String(member)}`;
+    if (isStatic) throw new InvalidConfigError(`${where}: a static field belongs to no grain; remove 'static'`);
+    if (typeof member === 'symbol') throw new InvalidConfigError(`${where}: a field needs a name that can be stored; use a string`);
+    if (member.startsWith('#')) throw new InvalidConfigError(`${where}: a private field cannot be read by the store; remove the '#'`);
+    const descriptor = propertyAlong(Class.prototype, member);
+    if (descriptor) {
+      const remedy = typeof descriptor.value === 'function' ? 'use @method() for methods' : 'decorate the field behind it';
+      throw new InvalidConfigError(`${where}: it is no field; ${remedy}`);
+    }
+    const name = options.name ?? 'state';
+    if (name.length === 0 || name.length > LIMITS.nameChars) {
+      throw new InvalidConfigError(`${where}: a record's name has 1 to ${LIMITS.nameChars} characters`);
+    }
+    const store = options.store ?? defaultStore;
+    const record = records.get(name) ?? { name, store, fields: [] };
+    if (record.store !== store) {
+      throw new InvalidConfigError(`${where}: record '${name}' is in store '${record.store}' already; one record has one store`);
+    }
+    if (!record.fields.includes(member)) record.fields.push(member);
+    records.set(name, record);
+  }
+  return [...records.values()];
+}
+
+function propertyAlong(start: object, name: string): PropertyDescriptor | undefined {
+  for (let proto: object | null = start; proto !== null; proto = Object.getPrototypeOf(proto)) {
+    const descriptor = Object.getOwnPropertyDescriptor(proto, name);
+    if (descriptor) return descriptor;
+  }
+  return undefined;
+}
+
+function checkOptions(Class: GrainClass, options: GrainOptions): void {
+  const where = `class ${Class.name}: @grain`;
+  checkNumber(where, 'idleMs', options.idleMs, 1, LIMITS.callTimeoutMaxMs);
+  checkNumber(where, 'mailboxMax', options.mailboxMax, 1, 10_000_000);
+  if (![undefined, true, false, 'callChain'].includes(options.reentrant)) {
+    throw new InvalidConfigError(`${where}: reentrant is true, false or 'callChain'`);
+  }
+}
+
+function checkNumber(where: string, option: string, value: number | undefined, min: number, max: number): void {
+  if (value === undefined || (Number.isFinite(value) && value >= min && value <= max)) return;
+  throw new InvalidConfigError(`${where}: ${option} is ${String(value)}; it must be a number from ${min} to ${max}`);
+}
+
+function workersOf(Class: GrainClass, { placement }: GrainOptions): number | undefined {
+  if (typeof placement !== 'object' || !('workers' in placement)) return undefined;
+  const { workers } = placement;
+  if (!Number.isInteger(workers) || workers < 1 || workers > 10_000) {
+    throw new InvalidConfigError(`class ${Class.name}: @grain: workers is ${workers}; it must be a whole number from 1 to 10000`);
+  }
+  return workers;
+}
+
+function placementOf(Class: GrainClass, option: PlacementOption): Placement {
+  if (typeof option === 'string' && Object.hasOwn(PLACEMENTS, option)) return PLACEMENTS[option];
+  if (typeof option === 'object' && 'workers' in option) return PLACEMENTS.ring;
+  if (typeof option === 'object' && typeof option.choose === 'function') return option;
+  throw new InvalidConfigError(
+    `class ${Class.name}: @grain: placement is ${String(option)}; use ${Object.keys(PLACEMENTS).join(', ')}, { workers: n } or a Placement`,
+  );
+}

@@ -1,0 +1,87 @@
+import { assert } from '../errors.ts';
+import type { GrainKey } from '../identity/grain-id.ts';
+import type { GrainContext } from './context.ts';
+import type { DeactivationReason } from './options.ts';
+import type { GrainRef } from './reference-types.ts';
+
+/** A class whose instances are grains. */
+export type GrainClass<G extends Grain = Grain> = new () => G;
+
+/** What an activation does for the grain that lives in it. */
+export interface GrainHost {
+  readonly key: string;
+  readonly keyParts: readonly string[];
+  readonly context: GrainContext;
+  reference(type: GrainClass | string, key: GrainKey): object;
+  save(record: string): Promise<void>;
+  reload(record: string): Promise<void>;
+  clear(record: string): Promise<void>;
+}
+
+let nextHost: GrainHost | undefined;
+
+/** Makes an instance that knows its host from the first field initializer on. */
+export function construct<G extends Grain>(Class: GrainClass<G>, host: GrainHost): G {
+  const outer = nextHost;
+  nextHost = host;
+  try {
+    return new Class();
+  } finally {
+    nextHost = outer;
+  }
+}
+
+/**
+ * What grain classes extend. An instance lives in one activation: it is made when a call comes and the grain is active nowhere, and
+ * runs one call at a time.
+ */
+export abstract class Grain {
+  readonly #host: GrainHost;
+
+  constructor() {
+    assert(nextHost, 'a grain is made by its silo: use silo.grain(Type, key) to get a reference instead of `new`');
+    this.#host = nextHost;
+  }
+
+  /** The grain's key as text. Of a composite key, its canonical form; `keyParts` has the parts. */
+  get key(): string {
+    return this.#host.key;
+  }
+
+  get keyParts(): readonly string[] {
+    return this.#host.keyParts;
+  }
+
+  get context(): GrainContext {
+    return this.#host.context;
+  }
+
+  /** A reference to another grain. Calls through it belong to the call that runs now: its deadline, its chain and its baggage. */
+  grain<G extends Grain>(type: GrainClass<G> | string, key: GrainKey): GrainRef<G> {
+    return this.#host.reference(type, key) as GrainRef<G>;
+  }
+
+  /**
+   * Writes a record's fields as they are now, if nobody else has written since they were read. Throws `StateConflictError` when
+   * somebody has, `StoreError` when the outcome is unknown; after either this activation ends with the turns that run.
+   */
+  save(record = 'state'): Promise<void> {
+    return this.#host.save(record);
+  }
+
+  /** Reads a record's fields again; what was not saved is lost. */
+  reload(record = 'state'): Promise<void> {
+    return this.#host.reload(record);
+  }
+
+  /** Removes a record from the store, under the same condition as `save`; its fields get their defaults. */
+  clear(record = 'state'): Promise<void> {
+    return this.#host.clear(record);
+  }
+
+  /** Runs before the first call, with the state read. If it throws, the calls that wait fail with `ActivationError`. */
+  async onActivate(): Promise<void> {}
+
+  /** Runs after the last call; calls that come meanwhile wait for the next activation. Not run when the process dies. */
+  async onDeactivate(_reason: DeactivationReason): Promise<void> {}
+}

@@ -1,0 +1,134 @@
+import type { GrainType, MethodSpec } from '../grain/grain-type.ts';
+import type { Caller, OutgoingCall } from '../grain/reference.ts';
+import type { GrainId } from '../identity/grain-id.ts';
+import type { NodeAddress } from '../identity/silo-address.ts';
+
+/** Bits that say how a call is to be treated. */
+export const FLAGS = Object.freeze({ oneWay: 1, stream: 2, plain: 4 });
+
+/** Arguments as values that nobody else holds, or packed. */
+export type Arguments = readonly unknown[] | Uint8Array;
+
+/**
+ * Who waits for a call's outcome. A call is answered once; a call whose caller waits no more is answered into the void.
+ */
+export interface Replies {
+  value(call: Call, value: unknown): void;
+  error(call: Call, error: unknown): void;
+  item(call: Call, index: number, value: unknown): void;
+  /** The call goes on to another silo: its caller should know whom it waits for now. */
+  moved(call: Call, to: NodeAddress): void;
+  /** The call did not run and cannot go on from here: its caller should find another way. */
+  notRun(call: Call): void;
+}
+
+/** One call, where it is made and where it runs. */
+export class Call {
+  readonly caller: NodeAddress;
+  /** The caller's number for it. */
+  readonly id: number;
+  readonly target: GrainId;
+  readonly method: string;
+  args: Arguments;
+  /** On this node's monotonic clock. */
+  readonly deadline: number;
+  readonly flags: number;
+  /** Turns that wait for this call, the outermost first: `<grain id>\n<turn>`. */
+  readonly chain: readonly string[];
+  /** Packed baggage. */
+  readonly baggage: Uint8Array | undefined;
+  readonly replies: Replies;
+  /** Silos that it has passed through. */
+  hops = 0;
+  /** The grain's partition, once somebody has computed it; -1 before. */
+  partition = -1;
+  spec: MethodSpec | undefined;
+  cancelled = false;
+  /** What the activation attaches while it has the call. */
+  onCancel: (() => void) | undefined;
+  onCredit: ((items: number) => void) | undefined;
+  /** How it may run beside others; `exclusive` until the activation has looked at its method. */
+  mode: 'exclusive' | 'readOnly' | 'interleave' = 'exclusive';
+  /** Names the turn that runs it, in the chains of the calls that it makes; made when it makes the first. */
+  link: string | undefined;
+  /** Binds the references in its arguments to the activation that runs it, when that is on this silo. */
+  receiver: LateCaller | undefined;
+  /** A silo that the call was sent to by an entry of the directory, and that had nothing: its name and its last dot there. */
+  notAt: readonly [silo: NodeAddress, lastDot: number] | undefined;
+
+  constructor(fields: CallFields) {
+    this.caller = fields.caller;
+    this.id = fields.id;
+    this.target = fields.target;
+    this.method = fields.method;
+    this.args = fields.args;
+    this.deadline = fields.deadline;
+    this.flags = fields.flags;
+    this.chain = fields.chain;
+    this.baggage = fields.baggage;
+    this.replies = fields.replies;
+  }
+
+  get oneWay(): boolean {
+    return (this.flags & FLAGS.oneWay) !== 0;
+  }
+
+  get stream(): boolean {
+    return (this.flags & FLAGS.stream) !== 0;
+  }
+
+  cancel(): void {
+    this.cancelled = true;
+    this.onCancel?.();
+  }
+}
+
+export interface CallFields {
+  readonly caller: NodeAddress;
+  readonly id: number;
+  readonly target: GrainId;
+  readonly method: string;
+  readonly args: Arguments;
+  readonly deadline: number;
+  readonly flags: number;
+  readonly chain: readonly string[];
+  readonly baggage: Uint8Array | undefined;
+  readonly replies: Replies;
+}
+
+export const NO_CHAIN: readonly string[] = Object.freeze([]);
+
+/** Stands for the activation that a call will run in, before it is known which that is. */
+export class LateCaller implements Caller {
+  readonly #before: Caller;
+  #activation: Caller | undefined;
+
+  /** `before`: who the references belong to until then. */
+  constructor(before: Caller) {
+    this.#before = before;
+  }
+
+  bind(activation: Caller): void {
+    this.#activation = activation;
+  }
+
+  grainType(name: string): GrainType | undefined {
+    return this.#caller.grainType(name);
+  }
+
+  invoke(call: OutgoingCall): Promise<unknown> {
+    return this.#caller.invoke(call);
+  }
+
+  stream(call: OutgoingCall): AsyncIterableIterator<unknown> {
+    return this.#caller.stream(call);
+  }
+
+  invokeOrStream(call: OutgoingCall): Promise<unknown> & AsyncIterable<unknown> {
+    return this.#caller.invokeOrStream(call);
+  }
+
+  get #caller(): Caller {
+    return this.#activation ?? this.#before;
+  }
+}

@@ -1,0 +1,44 @@
+import type { GrainId } from '../identity/grain-id.ts';
+import type { NodeAddress } from '../identity/silo-address.ts';
+import { LIMITS } from '../limits.ts';
+import type { Cluster } from '../membership/cluster.ts';
+
+/**
+ * Which silo to send a call to, without asking anybody: where the grain answered from last, if that was not where the ring puts it; else
+ * where the ring puts it. Being wrong is safe, the silo that gets the call passes it on.
+ */
+export class Locator {
+  readonly #cluster: Cluster;
+  readonly #known = new Map<GrainId, NodeAddress>();
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  locate(id: GrainId): NodeAddress | undefined {
+    const { era } = this.#cluster;
+    if (this.#known.size > 0) {
+      const known = this.#known.get(id);
+      if (known !== undefined) {
+        if (era.present.has(known)) return known;
+        this.#known.delete(id);
+      }
+    }
+    return era.primaryAddress(era.ring.partitionOf(id));
+  }
+
+  /** A grain has answered from `silo`. */
+  learn(id: GrainId, silo: NodeAddress): void {
+    const { era } = this.#cluster;
+    const home = era.primaryAddress(era.ring.partitionOf(id)) === silo;
+    if (home && this.#known.size === 0) return;
+    this.#known.delete(id);
+    if (home) return;
+    if (this.#known.size >= LIMITS.locations) this.#known.delete(this.#known.keys().next().value as GrainId);
+    this.#known.set(id, silo);
+  }
+
+  forget(id: GrainId): void {
+    this.#known.delete(id);
+  }
+}

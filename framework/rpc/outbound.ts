@@ -1,0 +1,451 @@
+import {
+  CallCancelledError,
+  CallTimeoutError,
+  NoSiloError,
+  OverloadedError,
+  PayloadTooLargeError,
+  SiloUnavailableError,
+} from '../errors.ts';
+import type { Caller, OutgoingCall } from '../grain/reference.ts';
+import type { NodeAddress } from '../identity/silo-address.ts';
+import { LIMITS } from '../limits.ts';
+import type { Cluster, Departure } from '../membership/cluster.ts';
+import type { RuntimeEvents } from '../observability/events.ts';
+import { copy, copyError, decodeError, isInline, pack, unpack } from '../serialization/codec.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Random } from '../system/random.ts';
+import { mergeBaggage } from './baggage.ts';
+import { FLAGS, LateCaller, NO_CHAIN, type Replies } from './call.ts';
+import type { DataLink } from './data-link.ts';
+import { DeadlineWheel } from './deadline-wheel.ts';
+import { callItem, type Item, ITEM } from './frames.ts';
+import { Locator } from './locator.ts';
+import { type Outcome, PendingCall } from './pending-call.ts';
+import { StreamConsumer } from './stream-consumer.ts';
+
+export interface OutboundOptions {
+  readonly self: NodeAddress;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: RuntimeEvents;
+  readonly link: DataLink;
+  readonly cluster: Cluster;
+  /** Deadline of calls for which nobody chose one, in milliseconds. */
+  readonly callTimeoutMs: number;
+  /** Takes calls for this node itself; a client has none. */
+  readonly deliver?: (call: PendingCall) => void;
+}
+
+/** What a call inherits from the turn that makes it. */
+export interface CallOrigin {
+  readonly chain: readonly string[];
+  /** The caller's own deadline: nothing that it waits for may outlive it. */
+  readonly deadline: number;
+  readonly baggage: Uint8Array | undefined;
+  /** Who the references in the result are bound to. */
+  readonly binder: Caller;
+}
+
+/** Waits between attempts while no other news says that the next one may succeed. */
+const RETRY_MS = { first: 20, most: 250 };
+/** How long answers of a silo that left in order may still be on their way. */
+const LAST_WORDS_MS = 1_000;
+
+/**
+ * Calls that this node has made: finds the silo, keeps the deadline, tries again what is known not to have run, and settles each call once.
+ *
+ * A call is *not sent* until a frame has left with it, and again when the transport says that nobody received that frame, or a
+ * silo says that it could not run it. In that state it is sent again as often as the deadline allows. Once *sent*, the loss of the silo that
+ * has it leaves the outcome unknown: then only methods that are read-only or idempotent are tried again.
+ */
+export class Outbound implements Replies {
+  readonly #options: OutboundOptions;
+  readonly #pending = new Map<number, PendingCall>();
+  readonly #wheel: DeadlineWheel;
+  readonly #waiting = new Set<PendingCall>();
+  readonly locator: Locator;
+  #lastId = 0;
+  #stopped = false;
+
+  constructor(options: OutboundOptions) {
+    this.#options = options;
+    this.#wheel = new DeadlineWheel(options.clock);
+    this.locator = new Locator(options.cluster);
+    options.cluster.onEra((_era, departed) => this.#eraChanged(departed));
+  }
+
+  /** Calls that wait for an answer. */
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  invoke(outgoing: OutgoingCall, origin: CallOrigin): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const outcome = new CallOutcome(this, resolve, reject);
+      const call = this.#create(outgoing, origin, outcome, false);
+      if (!call) return;
+      if (call.oneWay) resolve(undefined);
+      this.#start(call, outgoing.options?.signal);
+    });
+  }
+
+  stream(outgoing: OutgoingCall, origin: CallOrigin): AsyncIterableIterator<unknown> {
+    return new StreamConsumer(origin.binder, {
+      start: (outcome) => {
+        const call = this.#create(outgoing, origin, outcome, true);
+        if (call) this.#start(call, outgoing.options?.signal);
+        return call;
+      },
+      grant: (call, items, from) => this.#grant(call, items, from),
+      cancel: (call, error) => this.#cancel(call, error),
+    });
+  }
+
+  /** A method that is not known to be a stream or not: sent at the end of the tick, when it shows how its result is used. */
+  invokeOrStream(outgoing: OutgoingCall, origin: CallOrigin): Promise<unknown> & AsyncIterable<unknown> {
+    let stream = false;
+    const promise = new Promise((resolve, reject) => {
+      // The arguments are taken now: the caller may change them before the tick ends.
+      const taken = takeArguments(outgoing.args, reject);
+      if (!taken) return;
+      queueMicrotask(() => {
+        if (!stream) this.invoke({ ...outgoing, args: taken }, origin).then(resolve, reject);
+      });
+    });
+    return Object.assign(promise, {
+      [Symbol.asyncIterator]: () => {
+        stream = true;
+        return this.stream(outgoing, origin);
+      },
+    });
+  }
+
+  // ---- what comes back
+
+  /** Takes an item of the data lane that answers a call. */
+  received(from: NodeAddress, item: Item): void {
+    const call = this.#pending.get(item[1] as number);
+    if (!call) return;
+    switch (item[0]) {
+      case ITEM.value:
+        this.locator.learn(call.target, from);
+        return this.#settle(call, () => this.#resolvePacked(call, item[2]));
+      case ITEM.error:
+        this.locator.learn(call.target, from);
+        return this.#settle(call, () => call.reject(remoteError(item[2])));
+      case ITEM.moved:
+        if (typeof item[2] !== 'string') return;
+        call.sentTo = item[2];
+        if (!this.#options.cluster.era.present.has(item[2])) this.#lost(call, item[2]);
+        return;
+      case ITEM.notRun:
+        this.locator.forget(call.target);
+        return this.#again(call, `${from} could not run it`);
+      case ITEM.streamItem:
+        if (call.stream) call.push(item[2] as number, item[3], from);
+    }
+  }
+
+  value(call: PendingCall, value: unknown): void {
+    if (!this.#owns(call)) return;
+    let taken: unknown;
+    try {
+      taken = copy(value, 'result', call.binder);
+    } catch (error) {
+      return this.error(call, error);
+    }
+    this.#settle(call, () => call.resolve(taken));
+  }
+
+  error(call: PendingCall, error: unknown): void {
+    if (this.#owns(call)) this.#settle(call, () => call.reject(copyError(error)));
+  }
+
+  item(call: PendingCall, index: number, value: unknown): void {
+    if (this.#owns(call)) call.push(index, copy(value, 'item', call.binder), undefined);
+  }
+
+  moved(_call: PendingCall, _to: NodeAddress): void {}
+
+  notRun(call: PendingCall): void {
+    if (this.#owns(call)) this.#again(call, 'the silo could not run it');
+  }
+
+  /** A local call turns out to belong on another silo. */
+  sendTo(call: PendingCall, to: NodeAddress): void {
+    if (this.#owns(call)) this.#send(call, to);
+  }
+
+  undeliverable(to: NodeAddress, ticket: number): void {
+    this.#options.cluster.suspect(to);
+    for (const call of this.#pending.values()) {
+      if (call.sentTo === to && call.ticket === ticket && call.progress === 'sent') {
+        this.locator.forget(call.target);
+        this.#again(call, `nobody listens at ${to}`);
+      }
+    }
+  }
+
+  /** Fails everything that waits. */
+  stop(): void {
+    this.#stopped = true;
+    for (const call of [...this.#pending.values()]) {
+      this.#settle(call, () =>
+        call.reject(new SiloUnavailableError(`${call.target}.${call.method}: this node stopped`, { grain: call.target })),
+      );
+    }
+  }
+
+  // ---- starting
+
+  #create(
+    { target, method, spec, args, options }: OutgoingCall,
+    origin: CallOrigin,
+    outcome: Outcome,
+    stream: boolean,
+  ): PendingCall | undefined {
+    const where = `${target}.${method}`;
+    if (options?.signal?.aborted) {
+      outcome.reject(new CallCancelledError(`${where}: cancelled before it was sent`, { grain: target }));
+      return undefined;
+    }
+    if (this.#stopped || this.#pending.size >= LIMITS.pendingCalls) {
+      outcome.reject(
+        this.#stopped
+          ? new SiloUnavailableError(`${where}: this node has stopped`, { grain: target })
+          : new OverloadedError(
+              `${where}: ${LIMITS.pendingCalls} calls of this node wait for an answer already; slow down`,
+              { grain: target },
+            ),
+      );
+      return undefined;
+    }
+    const timeoutMs = options?.timeoutMs ?? spec?.timeoutMs ?? (stream ? LIMITS.callTimeoutMaxMs : this.#options.callTimeoutMs);
+    const oneWay = !stream && (options?.oneWay ?? spec?.oneWay ?? false);
+    const bounded = Math.min(Math.max(timeoutMs, 1), LIMITS.callTimeoutMaxMs);
+    try {
+      const call = new PendingCall(
+        {
+          caller: this.#options.self,
+          id: ++this.#lastId,
+          target,
+          method,
+          args,
+          deadline: Math.min(this.#options.clock.now() + bounded, oneWay ? Number.POSITIVE_INFINITY : origin.deadline),
+          flags: (oneWay ? FLAGS.oneWay : 0) | (stream ? FLAGS.stream : 0),
+          chain: oneWay ? NO_CHAIN : origin.chain,
+          baggage: mergeBaggage(origin.baggage, options?.request),
+          replies: this as Replies,
+        },
+        outcome,
+      );
+      call.spec = spec;
+            this.#takeArguments(call, args);
+      return call;
+    } catch (error) {
+      outcome.reject(error);
+      return undefined;
+    }
+  }
+
+  /** Arguments belong to the call from here on: copied for this node, packed for another. */
+  #takeArguments(call: PendingCall, args: readonly unknown[]): void {
+    if (args.every(isInline)) return;
+    const local = this.#options.deliver !== undefined && this.locator.locate(call.target) === this.#options.self;
+    if (local) {
+      const receiver = new LateCaller(call.binder);
+      call.receiver = receiver;
+      call.args = args.map((arg, index) => copy(arg, `args[${index}]`, receiver));
+    } else {
+      const packed = pack(args, 'args');
+      checkSize(call, packed);
+      call.args = packed;
+    }
+  }
+
+  #start(call: PendingCall, signal: AbortSignal | undefined): void {
+    this.#pending.set(call.id, call);
+    this.#wheel.add(call);
+    if (signal) {
+      const abort = () =>
+        this.#cancel(
+          call,
+          new CallCancelledError(`${call.target}.${call.method}: cancelled by its caller`, {
+            grain: call.target,
+            cause: signal.reason,
+          }),
+        );
+      signal.addEventListener('abort', abort, { once: true });
+      call.onSettled = () => signal.removeEventListener('abort', abort);
+    }
+    this.#route(call);
+  }
+
+  #route(call: PendingCall): void {
+    const to = this.locator.locate(call.target);
+    if (to === undefined) {
+      call.obstacle = undefined;
+      this.#waiting.add(call);
+    } else if (to === this.#options.self && this.#options.deliver) {
+      call.progress = 'local';
+      call.sentTo = to;
+      this.#options.deliver(call);
+    } else {
+      this.#send(call, to);
+    }
+  }
+
+  #send(call: PendingCall, to: NodeAddress): void {
+    try {
+      const item = callItem(call, call.deadline - this.#options.clock.now(), call.hops > 0);
+      call.progress = 'sent';
+      call.sentTo = to;
+      this.#options.link.send(to, item, call);
+    } catch (error) {
+      this.#settle(call, () => call.reject(error));
+    }
+  }
+
+  // ---- trying again
+
+  #again(call: PendingCall, reason: string): void {
+    const { events, clock, random } = this.#options;
+    call.progress = 'notSent';
+    call.hops = 0;
+    call.notAt = undefined;
+    call.obstacle = reason;
+    call.attempts++;
+    if (events.active) events.publish({ type: 'callRetried', grain: call.target, method: call.method, reason });
+    this.#waiting.add(call);
+    const most = Math.min(RETRY_MS.first * 2 ** Math.min(call.attempts - 1, 10), RETRY_MS.most);
+    clock.after(most * (0.5 + random.next() / 2), () => {
+      if (this.#waiting.delete(call)) this.#route(call);
+    });
+  }
+
+  #eraChanged(departed: readonly Departure[]): void {
+    for (const { silo, graceful } of departed) {
+      if (graceful) this.#options.clock.after(LAST_WORDS_MS, () => this.#lostSilo(silo));
+      else this.#lostSilo(silo);
+      this.#options.link.forget(silo);
+    }
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const call of waiting) this.#route(call);
+  }
+
+  #lostSilo(silo: NodeAddress): void {
+    for (const call of [...this.#pending.values()]) {
+      if (call.sentTo === silo && call.progress === 'sent') this.#lost(call, silo);
+    }
+  }
+
+  #lost(call: PendingCall, silo: NodeAddress): void {
+    this.locator.forget(call.target);
+    if (call.spec?.repeatable && !call.stream) return this.#again(call, `${silo} was lost`);
+    const { target, method } = call;
+    this.#settle(call, () =>
+      call.reject(
+        new SiloUnavailableError(
+          `${target}.${method}: silo ${silo} was lost before it answered; the call may have run. ` +
+            'Mark the method idempotent or readOnly to have it tried again',
+          { grain: target },
+        ),
+      ),
+    );
+  }
+
+  // ---- ending
+
+  #owns(call: PendingCall): boolean {
+    return this.#pending.get(call.id) === call;
+  }
+
+  #settle(call: PendingCall, outcome: () => void): void {
+    if (!this.#pending.delete(call.id)) return;
+    this.#wheel.remove(call);
+    this.#waiting.delete(call);
+    call.onSettled?.();
+    outcome();
+  }
+
+  #resolvePacked(call: PendingCall, value: unknown): void {
+    if (!(value instanceof Uint8Array)) return call.resolve(value);
+    try {
+      call.resolve(unpack(value, call.binder));
+    } catch (error) {
+      call.reject(error);
+    }
+  }
+
+  #cancel(call: PendingCall, error: Error): void {
+    if (!this.#owns(call)) return;
+    if (call.progress === 'local') call.cancel();
+    else if (call.progress === 'sent' && call.sentTo) {
+      this.#options.link.send(call.sentTo, [ITEM.cancel, call.id, call.target]);
+    }
+    this.#settle(call, () => call.reject(error));
+  }
+
+  expired(call: PendingCall): void {
+    const where = `${call.target}.${call.method}`;
+    const grain = call.target;
+    if (call.progress !== 'notSent') {
+      return this.#cancel(call, new CallTimeoutError(`${where}: no answer by the deadline; the call may have run`, { grain }));
+    }
+    const error = call.obstacle
+      ? new SiloUnavailableError(`${where}: not run, since ${call.obstacle} until the deadline`, { grain })
+      : new NoSiloError(`${where}: no silo of the cluster was found until the deadline; start one`, { grain });
+    this.#cancel(call, error);
+  }
+
+  #grant(call: PendingCall, items: number, from: NodeAddress | undefined): void {
+    if (!this.#owns(call)) return;
+    if (from === undefined) call.onCredit?.(items);
+    else this.#options.link.send(from, [ITEM.credit, call.id, call.target, items]);
+  }
+}
+
+class CallOutcome implements Outcome {
+  readonly #outbound: Outbound;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+
+  constructor(outbound: Outbound, resolve: (value: unknown) => void, reject: (error: unknown) => void) {
+    this.#outbound = outbound;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  push(): void {}
+
+  expired(call: PendingCall): void {
+    this.#outbound.expired(call);
+  }
+}
+
+function takeArguments(args: readonly unknown[], reject: (error: unknown) => void): readonly unknown[] | undefined {
+  try {
+    return args.map((arg, index) => copy(arg, `args[${index}]`));
+  } catch (error) {
+    reject(error);
+    return undefined;
+  }
+}
+
+function checkSize(call: PendingCall, bytes: Uint8Array): void {
+  if (bytes.length <= LIMITS.callBytes) return;
+  throw new PayloadTooLargeError(
+    `${call.target}.${call.method}: the arguments have ${bytes.length} bytes, the limit is ${LIMITS.callBytes}; ` +
+      'keep large values in a store, or send them in pieces',
+    { grain: call.target },
+  );
+}
+
+function remoteError(packed: unknown): Error {
+  try {
+    return decodeError(packed instanceof Uint8Array ? unpack(packed) : packed);
+  } catch (cause) {
+    return new Error('the call failed, and its error could not be read', { cause });
+  }
+}

@@ -1,0 +1,58 @@
+import type { NodeAddress } from '../identity/silo-address.ts';
+import type { Caller } from '../grain/reference.ts';
+import { Call, type CallFields } from './call.ts';
+import type { Expiring } from './deadline-wheel.ts';
+
+/** How far a call is known to have come. Only what was surely not started may be sent again without the method's leave. */
+export type Progress = 'notSent' | 'sent' | 'local';
+
+/** A call that this node has made and that has not been answered. */
+export class PendingCall extends Call implements Expiring {
+  slot = -1;
+  before: Expiring | undefined;
+  after: Expiring | undefined;
+  progress: Progress = 'notSent';
+  /** Who has it, as far as is known. */
+  sentTo: NodeAddress | undefined;
+  /** Of the frame that it left with last. */
+  ticket = 0;
+  attempts = 0;
+  /** Why it is not under way, for the error when time runs out. */
+  obstacle: string | undefined;
+  /** Who the references in the result are bound to. */
+  readonly binder: Caller;
+  /** Lets go of what was held for the call. */
+  onSettled: (() => void) | undefined;
+  readonly #outcome: Outcome;
+
+  constructor(fields: CallFields, binder: Caller, outcome: Outcome) {
+    super(fields);
+    this.binder = binder;
+    this.#outcome = outcome;
+  }
+
+  expire(): void {
+    this.#outcome.expired(this);
+  }
+
+  resolve(value: unknown): void {
+    this.#outcome.resolve(value);
+  }
+
+  reject(error: unknown): void {
+    this.#outcome.reject(error);
+  }
+
+  /** An item of a stream. */
+  push(index: number, value: unknown, from: NodeAddress | undefined): void {
+    this.#outcome.push(index, value, from);
+  }
+}
+
+/** Where a call's outcome goes. */
+export interface Outcome {
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+  push(index: number, value: unknown, from: NodeAddress | undefined): void;
+  expired(call: PendingCall): void;
+}

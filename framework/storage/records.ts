@@ -1,0 +1,165 @@
+import { GranaryError, StateConflictError, StoreError } from '../errors.ts';
+import type { Grain } from '../grain/grain.ts';
+import type { GrainType, RecordSpec } from '../grain/grain-type.ts';
+import { type GrainId, keyOf } from '../identity/grain-id.ts';
+import { pack, type RefBinder, unpack } from '../serialization/codec.ts';
+import type { GrainStore, RecordId, StoredRecord } from './grain-store.ts';
+
+/** First byte of a record: the format of what follows, a packed object of the fields. */
+const FORMAT = 1;
+
+/** What an activation does for its records. */
+export interface RecordOwner {
+  readonly id: GrainId;
+  readonly type: GrainType;
+  /** Who references in the state are bound to. */
+  readonly binder: RefBinder;
+  /** A fresh instance, for its defaults. */
+  defaults(): Grain;
+  /** A record could not be written as expected: what is in memory is not to be trusted any more. */
+  spoiled(reason: 'stateConflict' | 'storeFailed'): void;
+  saved(record: string, etag: string): void;
+}
+
+/** The persisted fields of one activation: which record they are in, and the etag that each was read or written with. */
+export class Records {
+  readonly #owner: RecordOwner;
+  readonly #stores: ReadonlyMap<string, GrainStore>;
+  readonly #etags: (string | undefined)[];
+  /** One write at a time for each record: the next one needs the etag of the one before. */
+  #writing: Promise<unknown> | undefined;
+
+  constructor(owner: RecordOwner, stores: ReadonlyMap<string, GrainStore>) {
+    this.#owner = owner;
+    this.#stores = stores;
+    this.#etags = new Array(owner.type.records.length).fill(undefined);
+  }
+
+  etag(name: string): string | undefined {
+    return this.#etags[this.#index(name)];
+  }
+
+  /** Reads all records into a new instance. */
+  async load(grain: Grain): Promise<void> {
+    const { records } = this.#owner.type;
+    const stored = await Promise.all(records.map((spec) => this.#read(spec)));
+    for (const [index, spec] of records.entries()) this.#assign(grain, index, spec, stored[index], grain);
+  }
+
+  /** Whether the store still holds what was read or written here last. */
+  async isCurrent(): Promise<boolean> {
+    const { records } = this.#owner.type;
+    const stored = await Promise.all(records.map((spec) => this.#read(spec)));
+    return stored.every((record, index) => record?.etag === this.#etags[index]);
+  }
+
+  async save(grain: Grain, name: string): Promise<void> {
+    const index = this.#index(name);
+    const spec = this.#spec(index);
+    // As the fields are now: what the grain changes while earlier writes are under way belongs to a later save.
+    const data = encode(grain, spec);
+    await this.#write(async () => {
+      const etag = await this.#attempt(spec, (store, id) => store.write(id, data, this.#etags[index]));
+      this.#etags[index] = etag;
+      this.#owner.saved(name, etag);
+    });
+  }
+
+  async reload(grain: Grain, name: string): Promise<void> {
+    const index = this.#index(name);
+    const spec = this.#spec(index);
+    await this.#write(async () => this.#assign(grain, index, spec, await this.#read(spec), this.#owner.defaults()));
+  }
+
+  async clear(grain: Grain, name: string): Promise<void> {
+    const index = this.#index(name);
+    const spec = this.#spec(index);
+    await this.#write(async () => {
+      await this.#attempt(spec, (store, id) => store.clear(id, this.#etags[index]));
+      this.#assign(grain, index, spec, undefined, this.#owner.defaults());
+    });
+  }
+
+  #assign(grain: Grain, index: number, spec: RecordSpec, stored: StoredRecord | undefined, defaults: Grain): void {
+    this.#etags[index] = stored?.etag;
+    const values = stored ? this.#decode(spec, stored.data) : {};
+    for (const field of spec.fields) {
+      const source = Object.hasOwn(values, field) ? values : (defaults as unknown as Record<string, unknown>);
+      (grain as unknown as Record<string, unknown>)[field] = source[field];
+    }
+  }
+
+  #decode(spec: RecordSpec, data: Uint8Array): Record<string, unknown> {
+    try {
+      if (data[0] !== FORMAT) throw new Error(`format ${data[0]}, this version of Granary reads ${FORMAT}`);
+      return unpack(data.subarray(1), this.#owner.binder) as Record<string, unknown>;
+    } catch (cause) {
+      throw new StoreError(`${this.#owner.id}: record '${spec.name}' cannot be read: ${String(cause)}`, {
+        grain: this.#owner.id,
+        cause,
+      });
+    }
+  }
+
+  async #read(spec: RecordSpec): Promise<StoredRecord | undefined> {
+    try {
+      return await this.#store(spec).read(this.#recordId(spec));
+    } catch (error) {
+      throw this.#named(error, `reading record '${spec.name}'`);
+    }
+  }
+
+  async #attempt<T>(spec: RecordSpec, change: (store: GrainStore, id: RecordId) => Promise<T>): Promise<T> {
+    try {
+      return await change(this.#store(spec), this.#recordId(spec));
+    } catch (error) {
+      this.#owner.spoiled(error instanceof StateConflictError ? 'stateConflict' : 'storeFailed');
+      throw this.#named(error, `writing record '${spec.name}'`);
+    }
+  }
+
+  #write(step: () => Promise<void>): Promise<void> {
+    const before = this.#writing;
+    const run = before ? before.then(step, step) : step();
+    const settled = run.catch(() => {}).then(() => {
+      if (this.#writing === settled) this.#writing = undefined;
+    });
+    this.#writing = settled;
+    return run;
+  }
+
+  #named(error: unknown, doing: string): Error {
+    if (error instanceof GranaryError) return error;
+    const { id } = this.#owner;
+    return new StoreError(`${id}: ${doing} failed: ${String(error)}`, { grain: id, cause: error });
+  }
+
+  #store(spec: RecordSpec): GrainStore {
+    return this.#stores.get(spec.store) as GrainStore;
+  }
+
+  #recordId(spec: RecordSpec): RecordId {
+    return { type: this.#owner.type.name, key: keyOf(this.#owner.id), name: spec.name };
+  }
+
+  #index(name: string): number {
+    const index = this.#owner.type.records.findIndex((spec) => spec.name === name);
+    if (index >= 0) return index;
+    const known = this.#owner.type.records.map((spec) => `'${spec.name}'`).join(', ') || 'none';
+    throw new TypeError(`${this.#owner.id} has no record '${name}' (it has: ${known}); decorate a field with @state()`);
+  }
+
+  #spec(index: number): RecordSpec {
+    return this.#owner.type.records[index] as RecordSpec;
+  }
+}
+
+function encode(grain: Grain, spec: RecordSpec): Uint8Array {
+  const values: Record<string, unknown> = {};
+  for (const field of spec.fields) values[field] = (grain as unknown as Record<string, unknown>)[field];
+  const packed = pack(values, 'state');
+  const data = new Uint8Array(packed.length + 1);
+  data[0] = FORMAT;
+  data.set(packed, 1);
+  return data;
+}
