@@ -21,7 +21,10 @@ export function bytesOf(value: Binary): Uint8Array {
     : new Uint8Array(value);
 }
 
-/** A value of a class over bytes that become its own. Undefined when there is no such class, or they are no whole elements. */
+/**
+ * A value of a class over bytes that become its own. Undefined when there is no such class, or they are no
+ * whole elements.
+ */
 export function binaryOf(index: number, bytes: Uint8Array<ArrayBuffer>): Binary | undefined {
   const type = BINARY_CLASSES[index];
   if (type === undefined) return undefined;

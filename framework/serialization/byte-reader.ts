@@ -1,7 +1,10 @@
 import { MalformedError } from './malformed-error.ts';
 import { EXTENSION } from './wire-codes.ts';
 
-/** Up to this length a string is looked up among those seen lately, which are mostly names: of fields, methods and grains. */
+/**
+ * Up to this length a string is looked up among those seen lately, which are mostly names: of fields, methods
+ * and grains.
+ */
 const CACHED_CHARS = 24;
 const CACHE_SLOTS = 4096;
 const CACHE: string[] = new Array<string>(CACHE_SLOTS).fill('');
@@ -10,8 +13,8 @@ const EMPTY = new Uint8Array();
 const SCRATCH = new DataView(new ArrayBuffer(8));
 
 /**
- * Reads MessagePack tokens that somebody else wrote. Trusts nothing: every read stays before `end`, every declared length is
- * held against the bytes that are left before anything is allocated for it.
+ * Reads MessagePack tokens that somebody else wrote. Trusts nothing: every read stays before `end`, every
+ * declared length is held against the bytes that are left before anything is allocated for it.
  */
 export class ByteReader {
   #bytes: Uint8Array = EMPTY;
@@ -38,7 +41,9 @@ export class ByteReader {
       throw new MalformedError(`${this.#end - this.#position} bytes too many`);
   }
 
-  /** Narrows what may be read to the next `length` bytes; returns the end before, to be given back to `widen`. */
+  /**
+   * Narrows what may be read to the next `length` bytes; returns the end before, to be given back to `widen`.
+   */
   narrow(length: number): number {
     if (length > this.#end - this.#position) throw truncated();
     const end = this.#end;
@@ -51,7 +56,10 @@ export class ByteReader {
     this.#end = end;
   }
 
-  /** Checks that `count` values of at least `bytesEach` can follow, so that a length cannot make anyone allocate or loop. */
+  /**
+   * Checks that `count` values of at least `bytesEach` can follow, so that a length cannot make anyone
+   * allocate or loop.
+   */
   expectValues(count: number, bytesEach: number): void {
     if (count * bytesEach > this.#end - this.#position) throw truncated();
   }
@@ -146,7 +154,9 @@ export class ByteReader {
       : this.#text('utf8', position, length);
   }
 
-  /** Finds a short ASCII string in the cache, which is cheaper than making it, and gives equal names one copy. */
+  /**
+   * Finds a short ASCII string in the cache, which is cheaper than making it, and gives equal names one copy.
+   */
   #shortString(position: number, length: number): string {
     if (length === 0) return '';
     const bytes = this.#bytes;

@@ -8,9 +8,9 @@ const SHORT_CHARS = 48;
 const TWO_32 = 0x1_0000_0000;
 
 /**
- * Writes MessagePack. Messages are cut from pages of 8 kB, one after the other, and never overwritten: that costs no copy, and
- * is the bargain of Node's own `Buffer` pool (a small message that is kept keeps its page). A message that outgrows its page
- * takes a buffer of its own.
+ * Writes MessagePack. Messages are cut from pages of 8 kB, one after the other, and never overwritten: that
+ * costs no copy, and is the bargain of Node's own `Buffer` pool (a small message that is kept keeps its
+ * page). A message that outgrows its page takes a buffer of its own.
  *
  * Every method reserves what it writes; `start`, then values, then `finish`.
  */

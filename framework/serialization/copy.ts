@@ -8,12 +8,14 @@ import { decodeRegistered, type RegisteredType, registeredTypeOf } from './regis
 import { Trail } from './trail.ts';
 
 /**
- * A deep copy by the rules of what can travel, so that a call within one process shares nothing with its caller and fails like one
- * between two. Primitives, and what `immutable()` marks, are passed as they are; references are made anew, bound by `rebind`.
+ * A deep copy by the rules of what can travel, so that a call within one process shares nothing with its
+ * caller and fails like one between two. Primitives, and what `immutable()` marks, are passed as they are;
+ * references are made anew, bound by `rebind`.
  *
- * As on the wire: objects arrive with `Object.prototype` and their own enumerable string keys, accessors as their values, holes as
- * undefined, a `Buffer` as `Uint8Array`, a `RegExp` with `lastIndex` 0; an array has its elements only; an object that is reached
- * twice arrives twice. Throws `NotSerializableError` with the path of the first value that cannot travel.
+ * As on the wire: objects arrive with `Object.prototype` and their own enumerable string keys, accessors as
+ * their values, holes as undefined, a `Buffer` as `Uint8Array`, a `RegExp` with `lastIndex` 0; an array has
+ * its elements only; an object that is reached twice arrives twice. Throws `NotSerializableError` with the
+ * path of the first value that cannot travel.
  */
 export function copy<T>(value: T, path: string, rebind?: RefBinder): T {
   if (isInline(value)) return value;
@@ -28,11 +30,6 @@ export function copy<T>(value: T, path: string, rebind?: RefBinder): T {
 
 /** Getters and registered classes are user code and may call in again: then another copier is made. */
 let idle: Copier | undefined;
-
-/** How fields of errors are taken: nobody sees the path, since a field that cannot travel is left out. */
-export function takeField(value: unknown): unknown {
-  return copy(value, '');
-}
 
 class Copier {
   readonly #trail = new Trail();
@@ -81,7 +78,7 @@ class Copier {
       case 'registered':
         return this.#registered(object, registeredTypeOf(object) as RegisteredType);
       case 'error':
-        return errorOf(this.#nested(recordOf(object, takeField)));
+        return errorOf(recordOf(object, fieldsCopied(this.#rebind)));
       default:
         throw this.#trail.refuse(object);
     }
@@ -156,4 +153,9 @@ class Copier {
     this.#trail.leave();
     return decodeRegistered(type, data);
   }
+}
+
+/** How fields of errors are taken. Nobody sees the path: a field that cannot travel is left out. */
+export function fieldsCopied(rebind?: RefBinder): (value: unknown) => unknown {
+  return (value) => copy(value, '', rebind);
 }

@@ -6,7 +6,10 @@ import type { Class } from './registered-types.ts';
 
 /** How an error travels: a plain value. Fields that are missing say that there was none. */
 export interface ErrorRecord {
-  /** The nearest class that the receiver may know: built in, one of Granary's by its code, or registered by name. */
+  /**
+   * The nearest class that the receiver may know: built in, one of Granary's by its code, or registered by
+   * name.
+   */
   readonly type: string;
   readonly name: string;
   readonly message: string;
@@ -26,7 +29,10 @@ export type Thrown = { readonly error: ErrorRecord } | { readonly value: unknown
 
 /** Causes of causes that travel. Longer chains exist, but nobody reads them, and a circle must end. */
 const CAUSE_DEPTH = 8;
-/** Errors in one error (causes, members of aggregates, fields) that travel, so that circles through several of them end too. */
+/**
+ * Errors in one error (causes, members of aggregates, fields) that travel, so that circles through several of
+ * them end too.
+ */
 const ERRORS_IN_ALL = 100;
 
 const BUILT_IN = [
@@ -54,8 +60,9 @@ function known(type: string, prototype: object): void {
 }
 
 /**
- * Lets errors of a class keep `instanceof` on the way to a caller. Both sides must register it. The error that arrives is made
- * without running the constructor: it has the prototype and the own fields. Throws `InvalidConfigError` when the name is taken.
+ * Lets errors of a class keep `instanceof` on the way to a caller. Both sides must register it. The error
+ * that arrives is made without running the constructor: it has the prototype and the own fields. Throws
+ * `InvalidConfigError` when the name is taken.
  */
 export function registerError(type: Class<Error>, options: { readonly name?: string } = {}): void {
   const name = options.name ?? type.name;
@@ -79,9 +86,10 @@ let errorsLeft = ERRORS_IN_ALL;
 type Take = (value: unknown) => unknown;
 
 /**
- * The record of an error. Fields are copied at once: they may hold the error itself, and copying is what ends that circle. A field
- * that cannot be copied is left out and listed: a failure that is not told is worse than one told in part. So this throws only
- * for an error too many inside another one, whose field is then left out.
+ * The record of an error. Fields are copied at once: they may hold the error itself, and copying is what ends
+ * that circle. A field that cannot be copied is left out and listed: a failure that is not told is worse than
+ * one told in part. So this throws only for an error too many inside another one, whose field is then left
+ * out.
  */
 export function recordOf(error: object, take: Take): ErrorRecord {
   if (!mayGoOn()) throw new RangeError('too many errors in one');
@@ -159,13 +167,16 @@ function typeOf(error: object): string {
   return 'Error';
 }
 
-/** The error's name; for a class that did not set one and that the receiver does not know, the name of the class. */
+/**
+ * The error's name; for a class that did not set one and that the receiver does not know, the name of the
+ * class.
+ */
 function nameOf(error: object, type: string): string {
   const name = text(read(error, 'name'));
-  const constructor = read(error, 'constructor');
-  if (name !== type || typeof constructor !== 'function' || !BUILT_IN.some((known) => known.name === type))
-    return name;
-  return text(constructor.name) || name;
+  const made = read(error, 'constructor');
+  const isBuiltIn = BUILT_IN.some((known) => known.name === type);
+  if (name !== type || !isBuiltIn || typeof made !== 'function') return name;
+  return text(made.name) || name;
 }
 
 function read(error: object, key: string): unknown {
@@ -213,7 +224,10 @@ export function thrownFrom(thrown: unknown): unknown {
   throw new MalformedError('neither an error record nor a value');
 }
 
-/** A genuine error (inspection and `isNativeError` know it), with the prototype of its class, whose constructor did not run. */
+/**
+ * A genuine error (inspection and `isNativeError` know it), with the prototype of its class, whose
+ * constructor did not run.
+ */
 function blank(type: string, name: string, message: string): Error {
   if (type === 'DOMException') return new DOMException(message, name);
   const limit = Error.stackTraceLimit;

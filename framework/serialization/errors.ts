@@ -1,16 +1,19 @@
-import { copy, takeField } from './copy.ts';
+import { fieldsCopied } from './copy.ts';
 import { type Thrown, thrownFrom, thrownOf } from './error-record.ts';
 import { isError } from './kinds.ts';
 import type { RefBinder } from './references.ts';
 
-/** The record of whatever a grain threw, ready for `pack`. A thrown value that cannot travel is told by its text. */
+/**
+ * The record of whatever a grain threw, ready for `pack`. A thrown value that cannot travel is told by its
+ * text.
+ */
 export function encodeError(thrown: unknown): Thrown {
-  return thrownOf(thrown, takeField) ?? { value: textOf(thrown) };
+  return recordOfThrown(thrown, undefined);
 }
 
 /**
- * The error of a record that came from anyone; throws `MalformedError` for what is none. What was thrown and is no error comes as
- * the `cause` of one, so that callers can rely on catching errors.
+ * The error of a record that came from anyone; throws `MalformedError` for what is none. What was thrown and
+ * is no error comes as the `cause` of one, so that callers can rely on catching errors.
  */
 export function decodeError(record: unknown): Error {
   const thrown = thrownFrom(record);
@@ -20,7 +23,11 @@ export function decodeError(record: unknown): Error {
 
 /** What a caller in the same process gets: the same as one elsewhere. */
 export function copyError(thrown: unknown, rebind?: RefBinder): Error {
-  return decodeError(copy(encodeError(thrown), 'error', rebind));
+  return decodeError(recordOfThrown(thrown, rebind));
+}
+
+function recordOfThrown(thrown: unknown, rebind: RefBinder): Thrown {
+  return thrownOf(thrown, fieldsCopied(rebind)) ?? { value: textOf(thrown) };
 }
 
 function textOf(value: unknown): string {

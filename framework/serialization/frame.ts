@@ -4,8 +4,9 @@ import { ByteWriter } from './byte-writer.ts';
 import { MalformedError } from './malformed-error.ts';
 
 /**
- * Frames are what the messaging layer sends: nested arrays of primitives and bytes, the same MessagePack as `pack` without the rest
- * of its kinds. Nothing is checked that our own code guarantees, and nothing is copied that need not be.
+ * Frames are what the messaging layer sends: nested arrays of primitives and bytes, the same MessagePack as
+ * `pack` without the rest of its kinds. Nothing is checked that our own code guarantees, and nothing is
+ * copied that need not be.
  */
 
 /** Frame, item, list within the item: more means that the bytes are no frame. */
@@ -36,8 +37,8 @@ function writeItems(items: readonly unknown[]): void {
 }
 
 /**
- * The items of a frame that anyone may have sent. Bytes among them are views on the frame, which must therefore not be reused.
- * Throws `MalformedError` for anything but one whole array of what frames may hold.
+ * The items of a frame that anyone may have sent. Bytes among them are views on the frame, which must
+ * therefore not be reused. Throws `MalformedError` for anything but one whole array of what frames may hold.
  */
 export function decodeFrame(bytes: Uint8Array): unknown[] {
   reader.start(bytes);

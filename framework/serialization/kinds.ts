@@ -22,8 +22,9 @@ const OBJECT = Object.prototype;
 const ARRAY = Array.prototype;
 
 /**
- * The exact prototypes that make a kind. A subclass is not of the kind: what it adds would be lost. The checks tell the real
- * thing from an object that merely has the prototype, on which the built-in methods would throw.
+ * The exact prototypes that make a kind. A subclass is not of the kind: what it adds would be lost. The
+ * checks tell the real thing from an object that merely has the prototype, on which the built-in methods
+ * would throw.
  */
 const BUILT_IN = new Map<object, { kind: Kind; check(value: object): boolean }>([
   [Map.prototype, { kind: 'map', check: types.isMap }],
@@ -39,7 +40,10 @@ for (const type of BINARY_CLASSES) {
   BUILT_IN.set(type.prototype, { kind: 'binary', check });
 }
 
-/** The kind of an object, or undefined for one that cannot travel. Plain objects and arrays, the most frequent, are quickest. */
+/**
+ * The kind of an object, or undefined for one that cannot travel. Plain objects and arrays, the most
+ * frequent, are quickest.
+ */
 export function kindOf(value: object): Kind | undefined {
   const prototype = Object.getPrototypeOf(value) as object | null;
   if (prototype === OBJECT || prototype === null) return 'plain';
@@ -52,7 +56,10 @@ export function kindOf(value: object): Kind | undefined {
   return foreignKind(value, prototype);
 }
 
-/** Plain objects and arrays of another realm (`node:vm`, and the test runners built on it) have prototypes of that realm. */
+/**
+ * Plain objects and arrays of another realm (`node:vm`, and the test runners built on it) have prototypes of
+ * that realm.
+ */
 function foreignKind(value: object, prototype: object): Kind | undefined {
   if (isObjectPrototype(prototype)) return 'plain';
   const next = Object.getPrototypeOf(prototype) as object | null;
@@ -81,7 +88,10 @@ function isURL(value: object): boolean {
   }
 }
 
-/** Whether a value is a primitive that travels as it is: it needs no copy, and no packing apart from the frame it is in. */
+/**
+ * Whether a value is a primitive that travels as it is: it needs no copy, and no packing apart from the frame
+ * it is in.
+ */
 export function isInline(value: unknown): boolean {
   switch (typeof value) {
     case 'object':

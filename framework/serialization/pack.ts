@@ -2,7 +2,7 @@ import { PayloadTooLargeError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { type Binary, binaryClassOf, bytesOf } from './binary.ts';
 import { ByteWriter } from './byte-writer.ts';
-import { takeField } from './copy.ts';
+import { fieldsCopied } from './copy.ts';
 import { recordOf } from './error-record.ts';
 import { type Kind, kindOf } from './kinds.ts';
 import { referenceId } from './references.ts';
@@ -11,9 +11,9 @@ import { Trail } from './trail.ts';
 import { EXTENSION } from './wire-codes.ts';
 
 /**
- * The bytes of a value: MessagePack with the extensions of `EXTENSION`, so that other languages can read them. What can travel,
- * what arrives and what is thrown are as with `copy`; checking and writing are one walk. Throws `PayloadTooLargeError` beyond
- * `LIMITS.callBytes`.
+ * The bytes of a value: MessagePack with the extensions of `EXTENSION`, so that other languages can read
+ * them. What can travel, what arrives and what is thrown are as with `copy`; checking and writing are one
+ * walk. Throws `PayloadTooLargeError` beyond `LIMITS.callBytes`.
  */
 export function pack(value: unknown, path: string): Uint8Array {
   const packer = idle ?? new Packer();
@@ -56,29 +56,40 @@ class Packer {
     else if (kind === 'array') this.#array(object as unknown[]);
     else this.#rarer(kind, object);
   }
+
   #rarer(kind: Kind | undefined, object: object): void {
     const writer = this.#writer;
     switch (kind) {
       case 'reference':
-        return writer.extension(EXTENSION.reference, Buffer.from(referenceId(object)));
+        writer.extension(EXTENSION.reference, Buffer.from(referenceId(object)));
+        break;
       case 'map':
-        return this.#map(object as Map<unknown, unknown>);
+        this.#map(object as Map<unknown, unknown>);
+        break;
       case 'set':
-        return this.#set(object as Set<unknown>);
+        this.#set(object as Set<unknown>);
+        break;
       case 'date':
-        return this.#date((object as Date).getTime());
+        this.#date((object as Date).getTime());
+        break;
       case 'regExp':
-        return this.#pair(EXTENSION.regExp, (object as RegExp).source, (object as RegExp).flags);
+        this.#pair(EXTENSION.regExp, (object as RegExp).source, (object as RegExp).flags);
+        break;
       case 'url':
-        return writer.extension(EXTENSION.url, Buffer.from((object as URL).href));
+        writer.extension(EXTENSION.url, Buffer.from((object as URL).href));
+        break;
       case 'bytes':
-        return writer.bytes(object as Uint8Array);
+        writer.bytes(object as Uint8Array);
+        break;
       case 'binary':
-        return this.#binary(object as Binary);
+        this.#binary(object as Binary);
+        break;
       case 'registered':
-        return this.#registered(object, registeredTypeOf(object) as RegisteredType);
+        this.#registered(object, registeredTypeOf(object) as RegisteredType);
+        break;
       case 'error':
-        return this.#error(object);
+        this.#error(object);
+        break;
       default:
         throw this.#trail.refuse(object);
     }
@@ -144,7 +155,10 @@ class Packer {
   }
 
   #date(ms: number): void {
-    if (Number.isNaN(ms)) return this.#writer.extensionHeader(EXTENSION.invalidDate, 0);
+    if (Number.isNaN(ms)) {
+      this.#writer.extensionHeader(EXTENSION.invalidDate, 0);
+      return;
+    }
     const content = Buffer.alloc(12);
     const seconds = Math.floor(ms / 1000);
     content.writeUInt32BE((ms - seconds * 1000) * 1_000_000, 0);
@@ -181,13 +195,14 @@ class Packer {
 
   #error(error: object): void {
     const begun = this.#writer.beginExtension(EXTENSION.error);
-    this.#object(recordOf(error, takeField));
+    this.#object(recordOf(error, fieldsCopied()));
     this.#writer.endExtension(begun);
   }
 
   #tooLarge(): PayloadTooLargeError {
     return new PayloadTooLargeError(
-      `${this.#trail.root} has more than ${LIMITS.callBytes} bytes; keep what is large in a store, or send it as a stream`,
+      `${this.#trail.root} has more than ${LIMITS.callBytes} bytes; ` +
+        'keep what is large in a store, or send it as a stream',
     );
   }
 }

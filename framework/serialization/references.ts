@@ -3,15 +3,19 @@ export interface WireReference {
   readonly $id: string;
 }
 
-/** Whoever receives: it is handed through to `create` untouched, so that a reference that arrives in a grain is bound to it. */
+/**
+ * Whoever receives: it is handed through to `create` untouched, so that a reference that arrives in a grain
+ * is bound to it.
+ */
 export type RefBinder = unknown;
 
 /** How the grain layer makes and recognizes references; serialization lies below it and cannot know. */
 export interface ReferenceCodec {
   /**
-   * Whether a value is a reference. References are proxies that turn property reads into calls, so this must not read a property
-   * of a value that it does not know (use a `WeakSet` or a symbol that the proxy answers). It is asked about functions and objects
-   * whose prototype is neither `Object.prototype`, `Array.prototype` nor null: the `getPrototypeOf` of a reference must return another.
+   * Whether a value is a reference. References are proxies that turn property reads into calls, so this must
+   * not read a property of a value that it does not know (use a `WeakSet` or a symbol that the proxy
+   * answers). It is asked about functions and objects whose prototype is neither `Object.prototype`,
+   * `Array.prototype` nor null: the `getPrototypeOf` of a reference must return another.
    */
   is(value: object): boolean;
   idOf(reference: object): string;

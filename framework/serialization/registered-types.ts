@@ -5,7 +5,10 @@ import { LIMITS } from '../limits.ts';
 export type Class<T extends object> = abstract new (...args: never[]) => T;
 
 export interface TypeCodec<T extends object, Data> {
-  /** The name on the wire and in stored records; the name of the class by default. Pin it where classes are minified. */
+  /**
+   * The name on the wire and in stored records; the name of the class by default. Pin it where classes are
+   * minified.
+   */
   readonly name?: string;
   /** The data of an instance, itself something that can travel. */
   encode(value: T): Data;
@@ -23,8 +26,8 @@ const byPrototype = new Map<object, RegisteredType>();
 const byName = new Map<string, RegisteredType>();
 
 /**
- * Lets instances of a class travel, in calls and in state. Both sides must register it, under one name. Subclasses are classes of
- * their own. Throws `InvalidConfigError` when the class or the name is taken.
+ * Lets instances of a class travel, in calls and in state. Both sides must register it, under one name.
+ * Subclasses are classes of their own. Throws `InvalidConfigError` when the class or the name is taken.
  */
 export function registerType<T extends object, Data>(type: Class<T>, codec: TypeCodec<T, Data>): void {
   const name = codec.name ?? type.name;
@@ -57,7 +60,9 @@ export function registeredType(name: string): RegisteredType | undefined {
   return byName.get(name);
 }
 
-/** Throws `NotSerializableError` when `decode` does: both a bug in it and data it does not want come to this. */
+/**
+ * Throws `NotSerializableError` when `decode` does: both a bug in it and data it does not want come to this.
+ */
 export function decodeRegistered(type: RegisteredType, data: unknown): object {
   try {
     return type.decode(data);

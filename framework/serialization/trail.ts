@@ -4,14 +4,17 @@ import type { RegisteredType } from './registered-types.ts';
 
 type Step = string | number;
 
-/** Objects in one value. A message of the largest size could hold more only if each had less than four bytes. */
+/**
+ * Objects in one value. A message of the largest size could hold more only if each had less than four bytes.
+ */
 const OBJECTS_MAX = LIMITS.callBytes / 4;
 
 /**
- * Where a walk over a value is: the objects from the root down, and in each the place of the next. Keeping it costs two stores per
- * object; paths and messages are made of it only when something cannot travel.
+ * Where a walk over a value is: the objects from the root down, and in each the place of the next. Keeping it
+ * costs two stores per object; paths and messages are made of it only when something cannot travel.
  *
- * An object that holds itself is not looked for: the walk runs into the depth limit and then finds it on the trail.
+ * An object that holds itself is not looked for: the walk runs into the depth limit and then finds it on the
+ * trail.
  */
 export class Trail {
   readonly #holders: object[] = [];
@@ -44,7 +47,10 @@ export class Trail {
     this.#holders[this.#depth++] = holder;
   }
 
-  /** Says where in the object entered last the walk goes next: a key, an index, the count of a map's keys and values. */
+  /**
+   * Says where in the object entered last the walk goes next: a key, an index, the count of a map's keys and
+   * values.
+   */
   at(step: Step): void {
     this.#steps[this.#depth - 1] = step;
   }
@@ -103,7 +109,8 @@ export class Trail {
 
   #tooLarge(): PayloadTooLargeError {
     return new PayloadTooLargeError(
-      `${this.#root} holds more than ${OBJECTS_MAX} objects; keep what is large in a store, or send it as a stream ` +
+      `${this.#root} holds more than ${OBJECTS_MAX} objects; ` +
+        'keep what is large in a store, or send it as a stream ' +
         '(an object that is reached in many ways counts, and would arrive, once for each)',
     );
   }
@@ -142,7 +149,7 @@ function describe(value: unknown): { what: string; remedy: string } {
     return { what: `a ${name}`, remedy: 'send what it holds' };
   return {
     what: name === '' ? 'an object with a prototype of its own' : `an instance of class ${name}`,
-    remedy: `send a plain object, or register the class with registerType(${name || '…'}, { encode, decode })`,
+    remedy: `send a plain object, or register it: registerType(${name || '…'}, { encode, decode })`,
   };
 }
 

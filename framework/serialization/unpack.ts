@@ -10,9 +10,9 @@ import { decodeRegistered, registeredType } from './registered-types.ts';
 import { EXTENSION } from './wire-codes.ts';
 
 /**
- * The value of bytes that anyone may have sent. It shares no memory with them. References are bound by `rebind`. Throws
- * `MalformedError` for anything but one whole value, and `NotSerializableError` when it holds an instance of a class that is
- * not registered here, or whose registered `decode` threw.
+ * The value of bytes that anyone may have sent. It shares no memory with them. References are bound by
+ * `rebind`. Throws `MalformedError` for anything but one whole value, and `NotSerializableError` when it
+ * holds an instance of a class that is not registered here, or whose registered `decode` threw.
  */
 export function unpack(bytes: Uint8Array, rebind?: RefBinder): unknown {
   const unpacker = idle ?? new Unpacker();
@@ -187,7 +187,8 @@ class Unpacker {
     const type = registeredType(name);
     if (type !== undefined) return decodeRegistered(type, data);
     throw new NotSerializableError(
-      `a value of the registered class '${name}' arrived, and this process does not know it: call registerType here too`,
+      `a value of the registered class '${name}' arrived, ` +
+        'and this process does not know it: call registerType here too',
     );
   }
 

@@ -1,9 +1,10 @@
 /**
- * What Granary adds to plain MessagePack, as extension codes; `docs/protocol.md` lists the same table. Stored records hold these
- * codes too: a code is never given another meaning, and a new kind takes a new one.
+ * What Granary adds to plain MessagePack, as extension codes; `docs/protocol.md` lists the same table. Stored
+ * records hold these codes too: a code is never given another meaning, and a new kind takes a new one.
  *
- * Everything else is core MessagePack: a plain object is a map with string keys, `Uint8Array` is bin, an integer up to 2^53 is
- * an int of the smallest size, any other number a float 64. (An int beyond 2^53 from another language arrives as a bigint.)
+ * Everything else is core MessagePack: a plain object is a map with string keys, `Uint8Array` is bin, an
+ * integer up to 2^53 is an int of the smallest size, any other number a float 64. (An int beyond 2^53 from
+ * another language arrives as a bigint.)
  */
 export const EXTENSION = Object.freeze({
   /** One byte, ignored. What most JavaScript implementations write for undefined. */
@@ -22,7 +23,10 @@ export const EXTENSION = Object.freeze({
   url: 6,
   /** One byte that says of what (see `BINARY_CLASSES`), then its bytes, elements little-endian. */
   binary: 7,
-  /** A string that is not well-formed (half of a surrogate pair), so not UTF-8: its UTF-16 units, little-endian. */
+  /**
+   * A string that is not well-formed (half of a surrogate pair), so not UTF-8: its UTF-16 units,
+   * little-endian.
+   */
   illFormedText: 8,
   /** One map: an `ErrorRecord`. */
   error: 9,
@@ -34,7 +38,10 @@ export const EXTENSION = Object.freeze({
   timestamp: 0xff,
 });
 
-/** Classes of raw bytes; the index is the first byte of a `binary` extension. `Uint8Array` is not among them: it is bin. */
+/**
+ * Classes of raw bytes; the index is the first byte of a `binary` extension. `Uint8Array` is not among them:
+ * it is bin.
+ */
 export const BINARY_CLASSES = Object.freeze([
   ArrayBuffer,
   DataView,

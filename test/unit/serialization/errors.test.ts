@@ -93,6 +93,16 @@ describe.each(WAYS)('an error that travels %s', (way, travel) => {
     strictEqual(travel(thrown).message, 'round');
   });
 
+  it('has eight errors within errors at most, whichever field they are in', () => {
+    let thrown = Object.assign(new Error('0'), { inner: undefined as unknown });
+    for (let i = 1; i < 20; i++) thrown = Object.assign(new Error(String(i)), { inner: thrown });
+    let depth = 0;
+    let at: Record<string, unknown> = travel(thrown);
+    for (; at.inner instanceof Error; at = at.inner as never) depth++;
+    strictEqual(depth, 8);
+    deepStrictEqual(at.lostFields, ['inner']);
+  });
+
   it('has eight causes at most', () => {
     let thrown = new Error('0');
     for (let i = 1; i < 20; i++) thrown = new Error(String(i), { cause: thrown });
@@ -196,7 +206,7 @@ describe('registerError', () => {
     const Other = { PaymentError: class PaymentError extends Error {} }.PaymentError;
     throws(() => registerError(Other), InvalidConfigError);
     throws(() => registerError(PaymentError, { name: 'Again' }), InvalidConfigError);
-    throws(() => registerError(class TypeError extends Error {}), InvalidConfigError);
+    throws(() => registerError(Other, { name: 'TypeError' }), InvalidConfigError);
     throws(() => registerError(Other, { name: 'CALL_TIMEOUT' }), InvalidConfigError);
     throws(() => registerError(class extends Error {}), InvalidConfigError);
   });
