@@ -44,7 +44,10 @@ export class RecordingReceiver implements Receiver {
       .map(({ payload }) => Buffer.from(payload).toString());
   }
 
-  /** Resolves when `condition` holds, which is looked at after every event here or at `other`. Rejects after `timeoutMs`. */
+  /**
+   * Resolves when `condition` holds, which is looked at after every event here or at `other`. Rejects after
+   * `timeoutMs`.
+   */
   until(
     condition: () => boolean,
     what: string,

@@ -17,7 +17,10 @@ export interface TransportCase {
   run(fixture: TransportFixture): Promise<void>;
 }
 
-/** What every transport must do, for any test runner: `for (const { name, run } of transportConformance()) it(name, () => run(fixture))`. */
+/**
+ * What every transport must do, for any test runner: `for (const { name, run } of transportConformance())
+ * it(name, () => run(fixture))`.
+ */
 export function transportConformance(): TransportCase[] {
   return Object.entries({ ...delivery, ...silos, ...undeliverable, ...lifetime }).map(([name, check]) => ({
     name,
@@ -78,7 +81,10 @@ function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-/** Waits until everything that `from` sent to `to` so far must have arrived, by sending one more on the same lane. */
+/**
+ * Waits until everything that `from` sent to `to` so far must have arrived, by sending one more on the same
+ * lane.
+ */
 async function delivered(lane: Lane, from: TestNode, to: TestNode): Promise<void> {
   const mark = `mark ${systemRandom.id()}`;
   from.endpoint.send(lane, to.address, bytes(mark), 999_999);

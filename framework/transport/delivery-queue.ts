@@ -1,16 +1,20 @@
 import { MessageChannel } from 'node:worker_threads';
 import type { Clock } from '../system/clock.ts';
 
-/** Batches that may follow each other without I/O and timers getting their turn; few enough that heartbeats stay punctual. */
+/**
+ * Batches that may follow each other without I/O and timers getting their turn; few enough that heartbeats
+ * stay punctual.
+ */
 const BATCHES_PER_TURN = 16;
 
 /**
- * What an in-process network has accepted and not delivered yet, first in, first out. All of a tick is delivered as one batch,
- * after the JavaScript that sent it.
+ * What an in-process network has accepted and not delivered yet, first in, first out. All of a tick is
+ * delivered as one batch, after the JavaScript that sent it.
  *
- * Two nodes that answer each other at once would keep Node.js from ever reaching its timers: no heartbeat, no deadline. So
- * every few batches the next one comes as a real event, through a message port, which unlike a clock's timer also keeps the
- * process alive until then: a program that only awaits a call does not end before the answer.
+ * Two nodes that answer each other at once would keep Node.js from ever reaching its timers: no heartbeat, no
+ * deadline. So every few batches the next one comes as a real event, through a message port, which unlike a
+ * clock's timer also keeps the process alive until then: a program that only awaits a call does not end
+ * before the answer.
  */
 export class DeliveryQueue {
   readonly #clock: Clock;
@@ -35,7 +39,8 @@ export class DeliveryQueue {
       try {
         action();
       } catch (error) {
-        // A receiver must not throw. If it does, the process hears of it, but the rest of the batch still arrives.
+        // A receiver must not throw. If it does, the process hears of it, but the rest of the batch still
+        // arrives.
         this.#clock.defer(() => {
           throw error;
         });

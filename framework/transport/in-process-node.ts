@@ -4,7 +4,10 @@ import type { Clock } from '../system/clock.ts';
 import { DeliveryQueue } from './delivery-queue.ts';
 import type { Endpoint, Lane, Receiver } from './transport.ts';
 
-/** What the nodes of an in-process network share: the queue of what is under way, and where the cables are cut. */
+/**
+ * What the nodes of an in-process network share: the queue of what is under way, and where the cables are
+ * cut.
+ */
 export class Wire {
   readonly queue: DeliveryQueue;
   readonly maxPayloadBytes: number;
@@ -59,7 +62,9 @@ export class Cluster {
 /** Messages that may wait for a paused node. A stopped process has a socket buffer, not endless memory. */
 const HELD_MESSAGES = 100_000;
 
-/** One node of a cluster. `vanish` comes from a crash or from `close`: the two differ in what happens before. */
+/**
+ * One node of a cluster. `vanish` comes from a crash or from `close`: the two differ in what happens before.
+ */
 export class Node implements Endpoint {
   readonly discoveryMs = 0;
   readonly receiver: Receiver;
@@ -122,9 +127,8 @@ export class Node implements Endpoint {
 
   flush(): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (!this.connected)
-        reject(new SiloUnavailableError(`${this.#address}: not connected, so nothing can be flushed`));
-      else this.#wire.queue.post(resolve);
+      if (this.connected) this.#wire.queue.post(resolve);
+      else reject(new SiloUnavailableError(`${this.#address}: not connected, so nothing can be flushed`));
     });
   }
 

@@ -12,26 +12,36 @@ export interface InProcessOptions {
 }
 
 /**
- * A network inside one process: silos and clients that are given the same one, and name the same cluster, meet. The rest of its
- * methods make trouble, for tests. They take node names or addresses; a name means the node that has it at the time.
+ * A network inside one process: silos and clients that are given the same one, and name the same cluster,
+ * meet. The rest of its methods make trouble, for tests. They take node names or addresses; a name means the
+ * node that has it at the time.
  */
 export interface InProcessNetwork extends Transport {
-  /** From now on nothing passes between the two groups, either way, and nobody is told: as when cables are cut. */
+  /**
+   * From now on nothing passes between the two groups, either way, and nobody is told: as when cables are
+   * cut.
+   */
   partition(groupA: readonly string[], groupB: readonly string[]): void;
   /** Undoes every `partition`. */
   heal(): void;
-  /** The node is gone without a word, as by `kill -9`: sends to it are undeliverable, and what it still sends is dropped. */
+  /**
+   * The node is gone without a word, as by `kill -9`: sends to it are undeliverable, and what it still sends
+   * is dropped.
+   */
   crash(node: string): void;
   /**
-   * Holds what the node sends and what is sent to it until `resume`, as when its process is stopped. Its own timers run on: whoever
-   * wants it to believe that no time has passed gives it a clock that stops.
+   * Holds what the node sends and what is sent to it until `resume`, as when its process is stopped. Its own
+   * timers run on: whoever wants it to believe that no time has passed gives it a clock that stops.
    */
   pause(node: string): void;
   resume(node: string): void;
   /** The node loses its connection, and knows it. What is sent to it is undeliverable. */
   disconnect(node: string): void;
   reconnect(node: string): void;
-  /** A plain call as a foreign client makes it, to `granary.<cluster>.call.<Type>.<key>.<method>`. Rejects with `NoSiloError`. */
+  /**
+   * A plain call as a foreign client makes it, to `granary.<cluster>.call.<Type>.<key>.<method>`. Rejects
+   * with `NoSiloError`.
+   */
   request(subject: string, payload: Uint8Array, timeoutMs?: number): Promise<Uint8Array>;
 }
 

@@ -1,8 +1,8 @@
-import type { Msg, Subscription } from 'nats';
+import type { Msg } from 'nats';
 import { assert, InvalidConfigError, SiloUnavailableError } from '../errors.ts';
 import type { NodeAddress } from '../identity/silo-address.ts';
 import { systemClock } from '../system/clock.ts';
-import type { NatsLane } from './nats-lane.ts';
+import type { LaneSubscription, NatsLane } from './nats-lane.ts';
 import { QUEUE, Subjects } from './nats-subjects.ts';
 import type { Endpoint, Lane, OpenOptions, Receiver } from './transport.ts';
 
@@ -21,7 +21,7 @@ export class NatsEndpoint implements Endpoint {
   #closing: Promise<void> | undefined;
   #closed = false;
   /** What this node has while it serves. */
-  #serving: Subscription[] = [];
+  #serving: (readonly [NatsLane, LaneSubscription])[] = [];
 
   constructor(lanes: Readonly<Record<Lane, NatsLane>>, { cluster, address, receiver }: OpenOptions) {
     this.#lanes = lanes;
@@ -35,14 +35,10 @@ export class NatsEndpoint implements Endpoint {
     const { data, control } = this.#lanes;
     for (const lane of ['data', 'control'] as const) {
       const received = (message: Msg) => this.#receiver.received(lane, message.data);
-      this.#lanes[lane].subscribe(this.#subjects.node(lane, this.#address), undefined, received);
-      this.#lanes[lane].subscribe(this.#subjects.returns(lane), undefined, (message) =>
-        this.#returned(lane, message),
-      );
+      this.#lanes[lane].subscribe(this.#subjects.node(lane, this.#address), received);
+      this.#lanes[lane].subscribe(this.#subjects.returns(lane), (message) => this.#returned(lane, message));
     }
-    control.subscribe(this.#subjects.all, undefined, (message) =>
-      this.#receiver.received('control', message.data),
-    );
+    control.subscribe(this.#subjects.all, (message) => this.#receiver.received('control', message.data));
     await this.flush();
     for (const lane of [data, control]) lane.changed = () => this.#laneChanged();
     this.#connected = data.up && control.up;
@@ -73,17 +69,15 @@ export class NatsEndpoint implements Endpoint {
   serve(): void {
     if (this.#serving.length > 0 || this.#closing) return;
     const { data, control } = this.#lanes;
+    const toAny = (message: Msg) => this.#receiver.received('control', message.data);
     this.#serving = [
-      control.subscribe(this.#subjects.any, QUEUE, (message) =>
-        this.#receiver.received('control', message.data),
-      ),
-      data.subscribe(this.#subjects.calls, QUEUE, (message) => this.#plainCall(message)),
+      [control, control.subscribe(this.#subjects.any, toAny, QUEUE)],
+      [data, data.subscribe(this.#subjects.calls, (message) => this.#plainCall(message), QUEUE)],
     ];
   }
 
   unserve(): void {
-    // Not `unsubscribe`, which would drop what the server has sent already.
-    for (const subscription of this.#serving) subscription.drain().catch(() => {});
+    for (const [lane, subscription] of this.#serving) lane.unsubscribe(subscription);
     this.#serving = [];
   }
 

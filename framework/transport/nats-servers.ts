@@ -1,12 +1,18 @@
 import { InvalidConfigError } from '../errors.ts';
 import { show } from './open-options.ts';
 
+export interface NatsServer {
+  readonly hostname: string;
+  readonly port: number;
+}
+
 export interface NatsServers {
-  /** `host:port`, without credentials: they appear in messages. */
-  readonly hosts: readonly string[];
+  readonly servers: readonly NatsServer[];
   /** From the first URL that has any. The `nats` package does not look for them there. */
   readonly credentials: { readonly user?: string; readonly pass?: string; readonly token?: string };
 }
+
+const DEFAULT_PORT = 4222;
 
 /** Reads the option `servers`. Throws `InvalidConfigError`. */
 export function parseServers(servers: unknown): NatsServers {
@@ -16,22 +22,45 @@ export function parseServers(servers: unknown): NatsServers {
       "nats(): servers is missing; give one or more URLs, as 'nats://127.0.0.1:4222'",
     );
   }
-  const urls = list.map(parseServer);
+  const urls = list.map(parseUrl);
   const known = urls.find((url) => url.username !== '');
-  return { hosts: urls.map((url) => url.host), credentials: known ? credentialsOf(known) : {} };
+  return { servers: urls.map(serverOf), credentials: known ? credentialsOf(known) : {} };
 }
 
-function parseServer(server: unknown): URL {
+/** A server as another one of its cluster announces it, `host:port`. */
+export function parseAnnounced(text: string): NatsServer | undefined {
+  return URL.canParse(`nats://${text}`) ? serverOf(new URL(`nats://${text}`)) : undefined;
+}
+
+/** Without credentials: for messages. */
+export function serverText({ hostname, port }: NatsServer): string {
+  return hostname.includes(':') ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
+
+function parseUrl(server: unknown): URL {
   const text = typeof server === 'string' ? server.trim() : '';
   const full = text.includes('://') ? text : `nats://${text}`;
   const url = URL.canParse(full) ? new URL(full) : undefined;
-  if (!url || url.host === '' || !['nats:', 'tls:'].includes(url.protocol)) {
+  if (!url || url.host === '' || !['nats:', 'tls:'].includes(url.protocol) || !isEscaped(url)) {
     const shown = text.includes('@') ? 'one of them' : show(server);
     throw new InvalidConfigError(
       `nats(): servers: ${shown} is not the URL of a NATS server, as 'nats://127.0.0.1:4222'`,
     );
   }
   return url;
+}
+
+function isEscaped({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function serverOf({ hostname, port }: URL): NatsServer {
+  return { hostname: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? DEFAULT_PORT : Number(port) };
 }
 
 function credentialsOf(url: URL): NatsServers['credentials'] {

@@ -2,10 +2,12 @@ import type { NodeAddress } from '../identity/silo-address.ts';
 import type { Lane } from './transport.ts';
 
 /**
- * Every subject that a cluster uses, for one of its nodes. Only what NATS itself must see is in a subject: who gets a message.
- * Grain types and keys are in payloads, so any key works; the plain door is the exception, and percent-encodes them.
+ * Every subject that a cluster uses, for one of its nodes. Only what NATS itself must see is in a subject:
+ * who gets a message. Grain types and keys are in payloads, so any key works; the plain door is the
+ * exception, and percent-encodes them.
  *
- * Plain concatenation on purpose: `publish` flattens and encodes the text anyway, and a cache per target measured no faster.
+ * Plain concatenation on purpose: `publish` flattens and encodes the text anyway, and a cache per target
+ * measured no faster.
  */
 export class Subjects {
   /** To every node, on the control connection. */
@@ -46,8 +48,9 @@ export class Subjects {
   }
 
   /**
-   * The reply subject of a message. Nobody ever replies to it: it makes the server answer 503 there when nobody listens at
-   * the target, and carries what the sender needs to know then, so that the sender keeps nothing per message.
+   * The reply subject of a message. Nobody ever replies to it: it makes the server answer 503 there when
+   * nobody listens at the target, and carries what the sender needs to know then, so that the sender keeps
+   * nothing per message.
    */
   return(lane: Lane, to: NodeAddress | undefined, ticket: number): string {
     return `${this.#returns[lane] + (to ?? ANY)}.${ticket}`;

@@ -2,10 +2,14 @@ import { InvalidConfigError } from '../errors.ts';
 import { isNodeName } from '../identity/silo-address.ts';
 import type { OpenOptions } from './transport.ts';
 
-// Both go into NATS subjects as one token each, where a dot, a space or a wildcard would change what is subscribed to.
+// Both go into NATS subjects as one token each, where a dot, a space or a wildcard would change what is
+// subscribed to.
 const ADDRESS = /^[A-Za-z0-9_~-]{1,160}$/;
 
-/** Throws `InvalidConfigError` unless every transport can carry the names: what starts in one process must start over NATS too. */
+/**
+ * Throws `InvalidConfigError` unless every transport can carry the names: what starts in one process must
+ * start over NATS too.
+ */
 export function checkOpenOptions({ cluster, address }: OpenOptions): void {
   if (!isNodeName(cluster)) {
     throw new InvalidConfigError(

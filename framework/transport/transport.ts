@@ -33,8 +33,8 @@ export type Lane = 'data' | 'control';
  */
 export interface Receiver {
   /**
-   * `payload` may be hostile. It is to be read only, and not to be kept long: it may be a view of a larger chunk,
-   * and other nodes of this process may have got the same one.
+   * `payload` may be hostile. It is to be read only, and not to be kept long: it may be a view of a larger
+   * chunk, and other nodes of this process may have got the same one.
    */
   received(lane: Lane, payload: Uint8Array): void;
   /**
@@ -82,8 +82,8 @@ export interface Endpoint {
   unserve(): void;
   /**
    * Resolves when everything sent so far has left this node and everything that this node subscribed to is in
-   * force. Rejects with `SiloUnavailableError` when the connection is lost before, and with `InvalidConfigError`
-   * when a subscription is refused.
+   * force. Rejects with `SiloUnavailableError` when the connection is lost before, and with
+   * `InvalidConfigError` when a subscription is refused.
    */
   flush(): Promise<void>;
   /** Stops receiving after what has already arrived, sends what is pending, disconnects. Never rejects. */

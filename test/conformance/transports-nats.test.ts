@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect as connectSocket, createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { connect } from 'nats';
 import { describe, expect, it } from 'vitest';
@@ -25,7 +26,7 @@ async function node(options: NatsServer | NatsOptions, address: string) {
 const peer = fileURLToPath(new URL('./transports-peer.ts', import.meta.url));
 
 describe('when the server goes away', () => {
-  it('says so, returns every message meanwhile, and works again with the same endpoints when it is back', async () => {
+  it('says so, returns every message meanwhile, and works again when it is back', async () => {
     await using server = await startNats();
     await using a = await node(server, 'a~1');
     await using b = await node(server, 'b~1');
@@ -44,7 +45,7 @@ describe('when the server goes away', () => {
       a.endpoint.broadcast(bytes('lost'));
       expect(a.receiver.returned, 'told within the call to send').toEqual([]);
       await a.receiver.until(() => a.receiver.returned.length === 3, 'undeliverable', undefined, 100);
-      await new Promise((resolve) => setTimeout(resolve, 50)); // Several attempts to reconnect fall in between.
+      await delay(50); // Several attempts to reconnect fall in between.
     }
     await expect(a.endpoint.flush()).rejects.toMatchObject({ code: 'SILO_UNAVAILABLE' });
 
@@ -69,18 +70,29 @@ describe('when the server goes away', () => {
     for (const lane of LANES) expect(b.receiver.texts(lane)).not.toContain('lost');
   });
 
-  it('notices within seconds a server that no longer answers, and goes on when it does', async () => {
-    await using server = await startNats();
-    await using a = await node(server, 'a~1');
+  // The nats package's own reconnecting failed this: it gave up attempts without closing them, and when the
+  // server, which waits a second for credentials, closed them, the good connection got a twin. Every message
+  // then arrived twice.
+  it('notices within seconds that it no longer answers, and when it does, gets all once', async () => {
+    const config = 'authorization { user: "u", password: "p", timeout: 1 }';
+    await using server = await startNats({ config });
+    await using a = await node({ servers: `nats://u:p@127.0.0.1:${server.port}` }, 'a~1');
     server.pause();
+    // More than the socket takes: what cannot leave must not keep the node from giving up.
+    for (let i = 0; i < 64; i++) a.endpoint.send('data', 'b~1', new Uint8Array(1_000_000), 1);
     try {
       await a.receiver.until(() => a.receiver.connections.length > 0, 'the loss', undefined, 8_000);
+      await delay(2_500); // An attempt times out.
     } finally {
       server.resume();
     }
     await a.receiver.until(() => a.endpoint.connected, 'the return');
-    a.endpoint.send('data', a.address, bytes('x'), 1);
-    await a.sent('data', 'x');
+    await delay(1_500); // The server has closed what was left.
+    await using b = await node({ servers: `nats://u:p@127.0.0.1:${server.port}` }, 'b~1');
+    for (let i = 0; i < 10; i++) b.endpoint.send('data', a.address, bytes(String(i)), 1);
+    await a.sent('data', '9');
+    expect(a.receiver.texts('data')).toEqual(Array.from({ length: 10 }, (_, i) => String(i)));
+    expect(a.receiver.connections).toEqual([false, true]);
   });
 
   it('closes while the server is away', async () => {
@@ -114,12 +126,13 @@ describe('when a process dies', () => {
     await process.line(/received 5 on data/);
     const startedAt = performance.now();
     process.kill9();
-    for (let ticket = 1; a.receiver.returned.length < 2; ticket++) {
+    const lanes = new Set<Lane>();
+    for (let ticket = 1; lanes.size < 2; ticket++) {
       for (const lane of LANES) a.endpoint.send(lane, 'peer~1', bytes('x'), ticket);
       await a.endpoint.flush(); // The server has answered by then, if it answers.
+      for (const { lane } of a.receiver.returned) lanes.add(lane);
     }
     expect(performance.now() - startedAt).toBeLessThan(200);
-    expect(new Set(a.receiver.returned.map(({ lane }) => lane))).toEqual(new Set(LANES));
   });
 });
 
@@ -190,7 +203,7 @@ describe('opening', () => {
 });
 
 describe('foreign traffic', () => {
-  it('on our subjects neither kills the node nor makes it believe that a message came back', async () => {
+  it('on our subjects kills no node, and makes none believe that a message came back', async () => {
     await using server = await startNats();
     await using a = await node(server, 'a~1');
     a.endpoint.serve();
@@ -231,7 +244,8 @@ describe('foreign traffic', () => {
         'granary.shop.data.a~1',
         'granary.shop.all',
       ]) {
-        if (headers.includes('503') && subject.endsWith('b~1.1')) continue; // Nothing tells this from the real thing.
+        // Nothing tells a forged return from a real one.
+        if (headers.includes('503') && subject.endsWith('b~1.1')) continue;
         raw.write(`HPUB ${subject} ${size} ${size}\r\n${headers}\r\n`);
       }
     }

@@ -77,7 +77,7 @@ describe('trouble on the in-process network', () => {
     expect(b.texts()).toEqual(['from c', 'healed']);
   });
 
-  it('drops what a crashed node had under way, tells it nothing, and makes sends to it undeliverable', async () => {
+  it('drops what a crashed node had under way, and makes sends to it undeliverable', async () => {
     const { network, a, b, c } = await three();
     b.endpoint.serve();
     b.send('a~1', 'under way');
