@@ -295,12 +295,13 @@ const undeliverable: Record<string, Check> = {
 const lifetime: Record<string, Check> = {
   async 'close takes in what has arrived, and sends what is pending'(world) {
     const [a, b] = [await world.node('a~1'), await world.node('b~1')];
-    for (let i = 0; i < 500; i++) a.endpoint.send('data', b.address, bytes(`a${i}`), 1);
+    const page = new Uint8Array(8_000); // In all, more than sockets hold.
+    for (let i = 0; i < 2_000; i++) a.endpoint.send('data', b.address, page, 1);
     await a.endpoint.flush();
-    for (let i = 0; i < 500; i++) b.endpoint.send('data', a.address, bytes(`b${i}`), 1);
+    for (let i = 0; i < 2_000; i++) b.endpoint.send('data', a.address, page, 1);
     await b.endpoint.close();
-    equal(b.receiver.texts('data').length, 500);
-    await a.receiver.until(() => a.receiver.texts('data').length === 500, 'what b sent before it closed');
+    equal(b.receiver.messages.length, 2_000);
+    await a.receiver.until(() => a.receiver.messages.length === 2_000, 'what b sent before it closed');
   },
 
   async 'a closed node hears nothing more, and may be closed again'(world) {
