@@ -147,14 +147,18 @@ describe('opening', () => {
     expect(String(error)).toMatch(/refused/i);
   });
 
-  it('fails in time when something accepts connections and says nothing', async () => {
-    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+  it('fails in time when something accepts connections and says nothing, and leaves none open', async () => {
+    const ends: Promise<unknown>[] = [];
+    const silent = createServer((socket) => ends.push(once(socket.resume(), 'close')));
+    silent.listen(0, '127.0.0.1');
     await once(silent, 'listening');
     const { port } = silent.address() as AddressInfo;
     const startedAt = performance.now();
     const options = { servers: `127.0.0.1:${port}`, connectTimeoutMs: 500 };
     await expect(open(options)).rejects.toMatchObject({ code: 'SILO_UNAVAILABLE' });
     expect(performance.now() - startedAt).toBeLessThan(1_500);
+    expect(ends.length).toBeGreaterThanOrEqual(2);
+    await Promise.all(ends); // No socket is left behind, which would keep the process alive.
     silent.close();
   });
 
