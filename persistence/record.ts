@@ -1,0 +1,24 @@
+import { StateConflictError } from '../framework/errors.ts';
+import type { RecordId } from '../framework/storage/grain-store.ts';
+
+/**
+ * One string for a record, different for different records: the lengths tell where each part ends, whatever
+ * the parts hold.
+ */
+export function recordKey(id: RecordId): string {
+  return `${id.type.length}:${id.key.length}:${id.type}${id.key}${id.name}`;
+}
+
+/** The grain that a record belongs to, as errors name it. */
+export function grainOf(id: RecordId): string {
+  return `${id.type}/${id.key}`;
+}
+
+/** The error of every store here when the stored etag is not the one that was read. */
+export function conflictOn(id: RecordId): StateConflictError {
+  return new StateConflictError(
+    `${grainOf(id)}: the stored record '${id.name}' is not the one that was read: ` +
+      'somebody else wrote or cleared it; read it again first',
+    { grain: grainOf(id) },
+  );
+}
