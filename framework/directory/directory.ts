@@ -168,10 +168,10 @@ export class Directory {
   // ---- what the catalog tells
 
   /** An activation was created here. Away from its primary it gets an entry, which the replicas are told of. */
-  created(partition: number, activation: LocalActivation): Delta | undefined {
-    if (this.primary(partition) === this.#self) return undefined;
+  created(partition: number, activation: LocalActivation): void {
+    if (this.primary(partition) === this.#self) return;
     const value = { id: activation.activationId, since: activation.since };
-    return this.#spread(partition, this.#groupsOf(partition).join(this.#self, activation.id, value));
+    this.#spread(partition, this.#groupsOf(partition).join(this.#self, activation.id, value));
   }
 
   /** An activation that was here is gone. */
@@ -190,6 +190,11 @@ export class Directory {
   retract(partition: number, id: GrainId, silo: NodeAddress, upTo: number): void {
     const changes = this.#groups[partition]?.retract(silo, id, upTo);
     if (changes) this.#tell(changes);
+  }
+
+  /** All that this silo owns in a partition: the answer to an order to activate. */
+  sliceOf(partition: number): Delta {
+    return this.#groupsOf(partition).slice(this.#self);
   }
 
   /** Takes in a delta that came with an answer. */
@@ -350,9 +355,7 @@ export class Directory {
       for (const id of [...(this.#groups[partition]?.groups() ?? [])]) this.#resolve(partition, id);
     }
     for (const silo of this.#era.present) if (silo !== this.#self) this.#control.send(silo, 'settled', this.#era.id);
-    if (events.active) {
-      events.publish({ type: 'eraSettled', era: this.#era.id, tookMs: clock.now() - this.#enteredAt });
-    }
+    events.publish({ type: 'eraSettled', era: this.#era.id, tookMs: clock.now() - this.#enteredAt });
     this.#release(() => true);
     this.#readyIfAll();
   }
@@ -373,7 +376,7 @@ export class Directory {
   #scheduleRepeat(): void {
     this.#repeat?.cancel();
     if (this.#awaited.size + this.#unsettled.size === 0) return;
-    this.#repeat = this.#options.clock.after(REPEAT_MS, () => {
+    this.#repeat = this.#options.clock.inBackground(REPEAT_MS, () => {
       for (const silo of this.#unsettled) this.#report(silo);
       for (const silo of this.#awaited) this.#control.send(silo, 'reportAgain', this.#era.id);
       this.#scheduleRepeat();
@@ -438,11 +441,10 @@ export class Directory {
     return slices;
   }
 
-  #spread(partition: number, delta: Delta): Delta {
+  #spread(partition: number, delta: Delta): void {
     for (const silo of this.replicas(partition)) {
       if (silo !== this.#self) this.#control.send(silo, 'delta', [partition, delta]);
     }
-    return delta;
   }
 
   /** A lost silo's late words must not bring its members back; those of one that this silo does not know yet come again by digest. */

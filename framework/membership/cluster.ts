@@ -32,6 +32,10 @@ export class Era {
     return this.#entries.get(name);
   }
 
+  addressOf(name: string): NodeAddress | undefined {
+    return this.#addresses.get(name);
+  }
+
   primaryAddress(partition: number): NodeAddress | undefined {
     const name = this.ring.primary(partition);
     return name === undefined ? undefined : this.#addresses.get(name);
@@ -60,13 +64,18 @@ export interface Cluster {
 
 /** Keeps the present era and tells listeners of each new one. */
 export class EraKeeper {
-  readonly #partitions: number;
+  #partitions: number;
   readonly #listeners = new Set<(era: Era, departed: readonly Departure[]) => void>();
   current: Era;
 
   constructor(view: View, partitions: number) {
     this.#partitions = partitions;
     this.current = new Era(view, partitions);
+  }
+
+  /** Takes another number of partitions from the next era on: a client learns it from the silos. */
+  set partitions(partitions: number) {
+    this.#partitions = partitions;
   }
 
   onEra(listener: (era: Era, departed: readonly Departure[]) => void): () => void {

@@ -99,7 +99,7 @@ export class Membership implements Cluster {
 
   /** Joins: hears the view from a silo that is there, or finds that this one is the first. Resolves when this silo is active. */
   async join(): Promise<void> {
-    this.#tick = this.#clock.after(this.#options.times.heartbeatMs, () => this.#beat());
+    this.#tick = this.#clock.inBackground(this.#options.times.heartbeatMs, () => this.#beat());
     this.#news([this.#self]);
     while (!(await this.#hearView())) {
       const firstToGo = await this.#mayBeFirst();
@@ -200,13 +200,13 @@ export class Membership implements Cluster {
     });
     control.on('exchange', (_from, body) => {
       this.#learn(body);
-      return this.#view.entries();
+      return [this.#options.partitions, this.#view.entries()];
     });
     control.on('beat', (from, body) => this.#beatFrom(from, body));
     control.on('ping', () => this.#view.digest);
     control.on('follow', (_from, suspected) => {
       if (typeof suspected === 'string') this.suspect(suspected);
-      return this.#view.entries();
+      return [this.#options.partitions, this.#view.entries()];
     });
     control.onUndeliverable = (to) => this.#nobodyAt(to);
   }
@@ -281,7 +281,7 @@ export class Membership implements Cluster {
   #changed(): void {
     if (this.#away) return;
     const { events } = this.#options;
-    if (this.#keeper.update(this.#view) && events.active) {
+    if (this.#keeper.update(this.#view)) {
       events.publish({ type: 'viewChanged', era: this.era.id, silos: this.era.ring.silos });
     }
     const listeners = this.#viewListeners;
@@ -364,7 +364,7 @@ export class Membership implements Cluster {
     const now = this.#clock.now();
     this.checkAway(now);
     this.#lastTickAt = now;
-    this.#tick = this.#clock.after(times.heartbeatMs, () => this.#beat());
+    this.#tick = this.#clock.inBackground(times.heartbeatMs, () => this.#beat());
     if (this.#self.status === 'joining') this.#news([this.#self]);
     const others = this.#view.entries().filter((e) => e.status !== 'left' && e !== this.#self);
     const { watchers, watched } = neighbours(this.#self, others.filter((e) => !e.unreachable));

@@ -1,5 +1,6 @@
 import type { NodeAddress } from '../identity/silo-address.ts';
 import type { ControlChannel } from '../messaging/control-channel.ts';
+import { isPowerOfTwo } from '../ring/ring.ts';
 import type { Clock, Timer } from '../system/clock.ts';
 import { type Cluster, type Departure, type Era, EraKeeper } from './cluster.ts';
 import { parseEntries, View } from './view.ts';
@@ -47,7 +48,7 @@ export class ViewFollower implements Cluster {
     this.#asking ??= this.#options.control
       .requestAnySilo('follow', suspected, 2_000)
       .then(
-        (entries) => this.#replace(entries),
+        (answer) => this.#replace(answer),
         () => {},
       )
       .finally(() => {
@@ -66,7 +67,7 @@ export class ViewFollower implements Cluster {
     this.#timer?.cancel();
     if (this.#stopped) return;
     // Without a silo in sight, the first to appear will be heard by its news; asking is for news that was lost.
-    this.#timer = this.#options.clock.after(this.#options.refreshMs, () => void this.refresh());
+    this.#timer = this.#options.clock.inBackground(this.#options.refreshMs, () => void this.refresh());
   }
 
   #learn(body: unknown): void {
@@ -74,9 +75,11 @@ export class ViewFollower implements Cluster {
   }
 
   /** A silo's view takes the place of ours: silos that nobody remembers, since all that knew them are gone too, must go here as well. */
-  #replace(body: unknown): void {
+  #replace(answer: unknown): void {
+    const [partitions, entries] = Array.isArray(answer) ? answer : [];
+    if (isPowerOfTwo(partitions)) this.#keeper.partitions = partitions;
     this.#view = new View();
-    this.#view.merge(parseEntries(body));
+    this.#view.merge(parseEntries(entries));
     this.#keeper.update(this.#view);
   }
 }

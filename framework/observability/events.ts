@@ -40,11 +40,21 @@ export type RuntimeEvent =
 export type RuntimeEventType = RuntimeEvent['type'];
 export type RuntimeListener = (event: RuntimeEvent) => void;
 
-/** The event stream of one silo or client. Costs one comparison while nobody listens: ask `active` before building an event. */
+/**
+ * The event stream of one silo or client. What happens at every call or activation is published only while `active`, so that it costs
+ * one comparison when nobody wants it; what is rare is always published.
+ */
 export class RuntimeEvents {
   readonly #listeners = new Set<RuntimeListener>();
-  /** Whether anybody listens. */
+  readonly #rareListeners = new Set<RuntimeListener>();
+  /** Whether anybody listens to frequent events. Ask before building one. */
   active = false;
+
+  /** Listens to rare events only, without switching the frequent ones on. */
+  subscribeRare(listener: RuntimeListener): () => void {
+    this.#rareListeners.add(listener);
+    return () => this.#rareListeners.delete(listener);
+  }
 
   /** Listens until the returned function is called. A listener runs within the runtime: it must be quick and must not throw. */
   subscribe(listener: RuntimeListener): () => void {
@@ -57,13 +67,15 @@ export class RuntimeEvents {
   }
 
   publish(event: RuntimeEvent): void {
-    if (!this.active) return;
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch (error) {
-        if (event.type !== 'listenerFailed') this.publish({ type: 'listenerFailed', error });
-      }
+    for (const listener of this.#listeners) this.#tell(listener, event);
+    for (const listener of this.#rareListeners) this.#tell(listener, event);
+  }
+
+  #tell(listener: RuntimeListener, event: RuntimeEvent): void {
+    try {
+      listener(event);
+    } catch (error) {
+      if (event.type !== 'listenerFailed') this.publish({ type: 'listenerFailed', error });
     }
   }
 }

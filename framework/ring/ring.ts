@@ -1,5 +1,10 @@
 import { hash32, mix32 } from '../identity/hash.ts';
 
+/** Whether a number can be a cluster's number of partitions. */
+export function isPowerOfTwo(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65_536 && Math.log2(value as number) % 1 === 0;
+}
+
 /**
  * The ring: which silo is responsible for which partition, as a pure function of the silos' names.
  *

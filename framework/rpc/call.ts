@@ -47,6 +47,9 @@ export class Call {
   /** What the activation attaches while it has the call. */
   onCancel: (() => void) | undefined;
   onCredit: ((items: number) => void) | undefined;
+  /** What the grain asked for: aborts with the call. */
+  signal: AbortSignal | undefined;
+  onEnded: (() => void) | undefined;
   /** How it may run beside others; `exclusive` until the activation has looked at its method. */
   mode: 'exclusive' | 'readOnly' | 'interleave' = 'exclusive';
   /** Names the turn that runs it, in the chains of the calls that it makes; made when it makes the first. */

@@ -7,6 +7,7 @@ import {
   SiloUnavailableError,
 } from '../errors.ts';
 import type { Caller, OutgoingCall } from '../grain/reference.ts';
+import type { GrainId } from '../identity/grain-id.ts';
 import type { NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
 import type { Cluster, Departure } from '../membership/cluster.ts';
@@ -15,7 +16,7 @@ import { copy, copyError, decodeError, isInline, pack, unpack } from '../seriali
 import type { Clock } from '../system/clock.ts';
 import type { Random } from '../system/random.ts';
 import { mergeBaggage } from './baggage.ts';
-import { FLAGS, LateCaller, NO_CHAIN, type Replies } from './call.ts';
+import { type CallFields, FLAGS, LateCaller, NO_CHAIN, type Replies } from './call.ts';
 import type { DataLink } from './data-link.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { callItem, type Item, ITEM } from './frames.ts';
@@ -204,47 +205,41 @@ export class Outbound implements Replies {
     outcome: Outcome,
     stream: boolean,
   ): PendingCall | undefined {
-    const where = `${target}.${method}`;
-    if (options?.signal?.aborted) {
-      outcome.reject(new CallCancelledError(`${where}: cancelled before it was sent`, { grain: target }));
-      return undefined;
-    }
-    if (this.#stopped || this.#pending.size >= LIMITS.pendingCalls) {
-      outcome.reject(
-        this.#stopped
-          ? new SiloUnavailableError(`${where}: this node has stopped`, { grain: target })
-          : new OverloadedError(
-              `${where}: ${LIMITS.pendingCalls} calls of this node wait for an answer already; slow down`,
-              { grain: target },
-            ),
-      );
-      return undefined;
-    }
-    const timeoutMs = options?.timeoutMs ?? spec?.timeoutMs ?? (stream ? LIMITS.callTimeoutMaxMs : this.#options.callTimeoutMs);
-    const oneWay = !stream && (options?.oneWay ?? spec?.oneWay ?? false);
-    const bounded = Math.min(Math.max(timeoutMs, 1), LIMITS.callTimeoutMaxMs);
     try {
-      const call = new PendingCall(
-        {
-          caller: this.#options.self,
-          id: ++this.#lastId,
-          target,
-          method,
-          args,
-          deadline: Math.min(this.#options.clock.now() + bounded, oneWay ? Number.POSITIVE_INFINITY : origin.deadline),
-          flags: (oneWay ? FLAGS.oneWay : 0) | (stream ? FLAGS.stream : 0),
-          chain: oneWay ? NO_CHAIN : origin.chain,
-          baggage: mergeBaggage(origin.baggage, options?.request),
-          replies: this as Replies,
-        },
-        outcome,
-      );
+      this.#admit(target, method, options?.signal);
+      const ownMs = options?.timeoutMs ?? spec?.timeoutMs ?? (stream ? LIMITS.callTimeoutMaxMs : this.#options.callTimeoutMs);
+      const oneWay = !stream && (options?.oneWay ?? spec?.oneWay ?? false);
+      const deadline = this.#options.clock.now() + Math.min(Math.max(ownMs, 1), LIMITS.callTimeoutMaxMs);
+      const fields: CallFields = {
+        caller: this.#options.self,
+        id: ++this.#lastId,
+        target,
+        method,
+        args,
+        deadline: oneWay ? deadline : Math.min(deadline, origin.deadline),
+        flags: (oneWay ? FLAGS.oneWay : 0) | (stream ? FLAGS.stream : 0),
+        chain: oneWay ? NO_CHAIN : origin.chain,
+        baggage: mergeBaggage(origin.baggage, options?.request),
+        replies: this as Replies,
+      };
+      const call = new PendingCall(fields, origin.binder, outcome);
       call.spec = spec;
-            this.#takeArguments(call, args);
+      this.#takeArguments(call, args);
       return call;
     } catch (error) {
       outcome.reject(error);
       return undefined;
+    }
+  }
+
+  #admit(target: GrainId, method: string, signal: AbortSignal | undefined): void {
+    const where = `${target}.${method}`;
+    const options = { grain: target };
+    if (signal?.aborted) throw new CallCancelledError(`${where}: cancelled before it was sent`, options);
+    if (this.#stopped) throw new SiloUnavailableError(`${where}: this node has stopped`, options);
+    if (this.#pending.size >= LIMITS.pendingCalls) {
+      const text = `${where}: ${LIMITS.pendingCalls} calls of this node wait for an answer already; slow down`;
+      throw new OverloadedError(text, options);
     }
   }
 

@@ -32,7 +32,7 @@ export class Reassembly {
     if (index === 0) this.#start(key, count);
     const partial = this.#partials.get(key);
     if (!partial || partial.parts.length !== index || partial.count !== count) return this.#drop(key);
-    partial.parts.push(piece.slice());
+    partial.parts.push(Uint8Array.from(piece));
     partial.bytes += piece.length;
     this.#bytes += piece.length;
     if (partial.parts.length === count) {

@@ -12,8 +12,10 @@ export interface Clock {
   now(): number;
   /** Milliseconds since 1970 (UTC); may jump. */
   wallNow(): number;
-  /** Calls back once, not before `delayMs` have passed. Timers do not keep the process alive. */
+  /** Calls back once, not before `delayMs` have passed. Somebody waits for it: it keeps the process alive. */
   after(delayMs: number, callback: () => void): Timer;
+  /** The same for what nobody waits for, heartbeats and housekeeping: does not keep the process alive. */
+  inBackground(delayMs: number, callback: () => void): Timer;
   /** Calls back when the JavaScript that runs now, and the microtasks it made, are done, before any I/O. */
   defer(callback: () => void): void;
 }
@@ -21,9 +23,9 @@ export interface Clock {
 class SystemTimer implements Timer {
   readonly #timeout: NodeJS.Timeout;
 
-  constructor(delayMs: number, callback: () => void) {
+  constructor(delayMs: number, callback: () => void, background: boolean) {
     this.#timeout = setTimeout(callback, delayMs);
-    this.#timeout.unref();
+    if (background) this.#timeout.unref();
   }
 
   cancel(): void {
@@ -35,7 +37,8 @@ class SystemTimer implements Timer {
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
-  after: (delayMs, callback) => new SystemTimer(delayMs, callback),
+  after: (delayMs, callback) => new SystemTimer(delayMs, callback, false),
+  inBackground: (delayMs, callback) => new SystemTimer(delayMs, callback, true),
   defer: (callback) => process.nextTick(callback),
 };
 

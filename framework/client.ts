@@ -1,0 +1,119 @@
+import { InvalidConfigError } from './errors.ts';
+import type { Grain, GrainClass } from './grain/grain.ts';
+import type { GrainRef } from './grain/reference-types.ts';
+import type { GrainKey } from './identity/grain-id.ts';
+import { nodeAddress } from './identity/silo-address.ts';
+import { ViewFollower } from './membership/view-follower.ts';
+import { ControlChannel } from './messaging/control-channel.ts';
+import { type RuntimeListener, RuntimeEvents } from './observability/events.ts';
+import { loggerOf, logEvents } from './observability/log.ts';
+import { DataLink } from './rpc/data-link.ts';
+import { Outbound } from './rpc/outbound.ts';
+import { RootCaller } from './rpc/root-caller.ts';
+import { checkClientOptions, type NodeOptions } from './silo-options.ts';
+import { systemClock } from './system/clock.ts';
+import { systemRandom } from './system/random.ts';
+import type { Endpoint, Receiver, Transport } from './transport/transport.ts';
+
+export interface ClientOptions extends NodeOptions {
+  /** The network; the same as the silos'. */
+  readonly transport: Transport;
+}
+
+interface ClientParts {
+  readonly endpoint: Endpoint;
+  readonly control: ControlChannel;
+  readonly link: DataLink;
+  readonly cluster: ViewFollower;
+  readonly outbound: Outbound;
+  readonly events: RuntimeEvents;
+}
+
+/** How often a client asks for the view, in case it missed news. */
+const REFRESH_MS = 5_000;
+/** Partitions until the first silo has told how many there are. */
+const PARTITIONS = 1_024;
+
+/** Calls grains from outside of the cluster: holds no activations, and is no part of the ring. */
+export class Client {
+  readonly #parts: ClientParts;
+  readonly #root: RootCaller;
+  #closing: Promise<void> | undefined;
+
+  private constructor(parts: ClientParts) {
+    this.#parts = parts;
+    this.#root = new RootCaller(parts.outbound);
+  }
+
+  /**
+   * Connects to a cluster's network. Silos need not be running: calls wait for one until their deadline. Rejects with
+   * `InvalidConfigError`, or `SiloUnavailableError` when the network cannot be reached.
+   */
+  static async connect(options: ClientOptions): Promise<Client> {
+    const { cluster: clusterName, callTimeoutMs } = checkClientOptions(options);
+    if (typeof options.transport?.open !== 'function') {
+      throw new InvalidConfigError('Client.connect: transport is missing; pass the same as the silos have, nats({ servers }) say');
+    }
+    const clock = options.clock ?? systemClock;
+    const random = options.random ?? systemRandom;
+    const address = nodeAddress(`client-${random.id().slice(0, 8)}`, clock.wallNow());
+    const events = new RuntimeEvents();
+    logEvents(events, loggerOf(options.log, { client: address }));
+    const control = new ControlChannel(address, clock, events);
+    const link = new DataLink(address, clock, events);
+    const cluster = new ViewFollower({ partitions: PARTITIONS, refreshMs: REFRESH_MS, clock, control });
+    const outbound = new Outbound({ self: address, clock, random, events, link, cluster, callTimeoutMs });
+    control.onUndeliverable = (to) => cluster.suspect(to);
+    link.onItem = (from, item) => outbound.received(from, item);
+    const receiver: Receiver = {
+      received: (lane, payload) => (lane === 'data' ? link.receive(payload) : control.receive(payload)),
+      undeliverable(lane, to, ticket) {
+        if (lane === 'control') control.undeliverable(to, ticket);
+        else if (to) outbound.undeliverable(to, ticket);
+      },
+      connectionChanged(connected) {
+        events.publish({ type: 'connectionChanged', connected });
+        if (connected) void cluster.refresh();
+      },
+      plainCall: () => {},
+    };
+    const endpoint = await options.transport.open({ cluster: clusterName, address, receiver });
+    control.attach(endpoint);
+    link.attach(endpoint);
+    await cluster.refresh();
+    return new Client({ endpoint, control, link, cluster, outbound, events });
+  }
+
+  /** A typed reference to a grain. The class may be a type-only import: `client.grain<Counter>('Counter', 'page')`. */
+  grain<G extends Grain>(type: GrainClass<G> | string, key: GrainKey): GrainRef<G> {
+    return this.#root.grain(type, key);
+  }
+
+  /** Names of the silos, as far as this client knows. */
+  get silos(): readonly string[] {
+    return this.#parts.cluster.era.ring.silos;
+  }
+
+  /** Listens to what the client tells about itself, until the returned function is called. */
+  subscribe(listener: RuntimeListener): () => void {
+    return this.#parts.events.subscribe(listener);
+  }
+
+  /** Disconnects. Calls that wait for an answer fail with `SiloUnavailableError`. May be called again; never rejects. */
+  close(): Promise<void> {
+    const { endpoint, control, link, cluster, outbound } = this.#parts;
+    this.#closing ??= (async () => {
+      cluster.stop();
+      link.flushNow();
+      outbound.stop();
+      await endpoint.close();
+      link.close();
+      control.close();
+    })();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

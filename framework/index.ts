@@ -1,0 +1,29 @@
+/** The public names of Granary. */
+export { memory } from '../persistence/memory.ts';
+export { Client, type ClientOptions } from './client.ts';
+export * from './errors.ts';
+export type { GrainContext } from './grain/context.ts';
+export { grain, method, state } from './grain/decorators.ts';
+export { Grain, type GrainClass } from './grain/grain.ts';
+export type {
+  CallOptions,
+  DeactivationReason,
+  GrainOptions,
+  MethodOptions,
+  PlacementOption,
+  StateOptions,
+} from './grain/options.ts';
+export type { GrainRef, RemoteMethod } from './grain/reference-types.ts';
+export type { Groups, GroupUpdate } from './groups.ts';
+export type { GrainId, GrainKey, KeyPart } from './identity/grain-id.ts';
+export { LIMITS } from './limits.ts';
+export type { RuntimeEvent, RuntimeEventType, RuntimeListener } from './observability/events.ts';
+export type { Placement, PlacementCandidate, PlacementRequest } from './placement/placement.ts';
+export { immutable, registerError, registerType } from './serialization/codec.ts';
+export { Silo } from './silo.ts';
+export type { NodeOptions, SiloOptions } from './silo-options.ts';
+export type { GrainStore, RecordId, StoredRecord } from './storage/grain-store.ts';
+export type { Clock, Timer } from './system/clock.ts';
+export type { Random } from './system/random.ts';
+export { inProcess, type InProcessNetwork, type InProcessOptions } from './transport/in-process.ts';
+export type { Endpoint, Lane, OpenOptions, PlainCall, Receiver, Transport } from './transport/transport.ts';

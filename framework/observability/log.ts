@@ -1,0 +1,41 @@
+import { type Logger, pino } from 'pino';
+import type { RuntimeEvent, RuntimeEvents } from './events.ts';
+
+export type LogOption = Logger | 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+/** A logger from what the user gave: a pino logger of their own, or a level. Warnings by default, to standard error. */
+export function loggerOf(option: LogOption | undefined, bindings: Record<string, unknown>): Logger {
+  if (typeof option === 'object') return option.child(bindings);
+  return pino({ level: option ?? 'warn', base: bindings }, pino.destination({ fd: 2, sync: true }));
+}
+
+/** Writes what the runtime tells into a log. */
+export function logEvents(events: RuntimeEvents, log: Logger): () => void {
+  return events.subscribeRare((event) => write(log, event));
+}
+
+function write(log: Logger, event: RuntimeEvent): void {
+  switch (event.type) {
+    case 'viewChanged':
+      return log.info({ silos: event.silos }, 'the silos of the cluster have changed');
+    case 'siloSuspected':
+      return log.warn({ silo: event.silo, reason: event.reason }, 'a silo counts as unreachable');
+    case 'awayNoticed':
+      return log.warn({ forMs: event.forMs }, 'this silo was away; it hears what happened before it goes on');
+    case 'siloReplaced':
+      return log.error({ by: event.by }, 'a later silo of this name has joined; this one ends');
+    case 'connectionChanged':
+      return log.warn(event.connected ? 'connected again' : 'the connection to the cluster is lost');
+    case 'messageDropped':
+      return log.warn({ lane: event.lane, reason: event.reason }, 'a message was dropped');
+    case 'oneWayFailed':
+      return log.error({ grain: event.grain, method: event.method, err: event.error }, 'a one-way call failed');
+    case 'hookFailed':
+      return log.error({ grain: event.grain, hook: event.hook, err: event.error }, 'a hook failed');
+    case 'listenerFailed':
+      return log.error({ err: event.error }, 'a listener to events failed');
+    case 'siloStarted':
+    case 'siloStopped':
+      return log.info(event.type === 'siloStarted' ? 'the silo has started' : 'the silo has stopped');
+  }
+}

@@ -1,0 +1,560 @@
+import type { Logger } from 'pino';
+import {
+  ActivationError,
+  DeadlockError,
+  GranaryError,
+  MethodNotFoundError,
+  OverloadedError,
+  SiloUnavailableError,
+} from '../errors.ts';
+import { construct, Grain, type GrainClass, type GrainHost } from '../grain/grain.ts';
+import { type GrainType, grainTypeOf } from '../grain/grain-type.ts';
+import type { DeactivationReason } from '../grain/options.ts';
+import type { Caller, OutgoingCall } from '../grain/reference.ts';
+import { canonicalKey, type GrainId, type GrainKey, grainIdOf, keyOf, keyParts } from '../identity/grain-id.ts';
+import { LIMITS } from '../limits.ts';
+import type { RuntimeEvents } from '../observability/events.ts';
+import { type Call, NO_CHAIN } from '../rpc/call.ts';
+import type { CallOrigin, Outbound } from '../rpc/outbound.ts';
+import { referenceTo } from '../rpc/reference-codec.ts';
+import { unpack } from '../serialization/codec.ts';
+import type { GrainStore } from '../storage/grain-store.ts';
+import { type RecordOwner, Records } from '../storage/records.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Random } from '../system/random.ts';
+import { ActivationContext } from './activation-context.ts';
+import { Mailbox } from './mailbox.ts';
+import { StreamProducer } from './stream-producer.ts';
+import { runTurn, turnOf } from './turn.ts';
+
+/** What all activations of a silo share. */
+export interface ActivationServices {
+  readonly siloName: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: RuntimeEvents;
+  readonly outbound: Outbound;
+  readonly stores: ReadonlyMap<string, GrainStore>;
+  readonly log: Logger;
+  grainType(name: string): GrainType | undefined;
+  /** Whether turns may start now. If not, the activation is told by `resume()` when they may. */
+  mayTakeTurn(activation: Activation, now: number): boolean;
+  /** The silo's epoch: while it is the same, nobody else can have written what an activation here has read. */
+  epoch(): number;
+  /** The activation holds nothing any more; these calls wait for the next one. */
+  gone(activation: Activation, waiting: Call[]): void;
+}
+
+export type ActivationState = 'creating' | 'activating' | 'active' | 'deactivating' | 'gone';
+
+/** How long `onDeactivate` may hold up what comes after it. */
+const HOOK_MS = 5_000;
+
+/**
+ * One life of a grain in memory: its instance, its mailbox and its records. A call goes through `accept`, waits in the mailbox, runs as a turn
+ * and is answered. Turns start only while the activation is active, the silo is not returning from an absence, and what was
+ * read from the store is known to be current.
+ */
+export class Activation implements GrainHost, Caller, RecordOwner {
+  readonly type: GrainType;
+  readonly id: GrainId;
+  readonly partition: number;
+  readonly activationId: string;
+  /** When it was created, in wall-clock milliseconds. */
+  readonly since: number;
+  readonly services: ActivationServices;
+  readonly mailbox: Mailbox<Call>;
+  state: ActivationState = 'creating';
+  lastUsedAt: number;
+  keepUntil = 0;
+  #instance: Grain | undefined;
+  #context: ActivationContext | undefined;
+  #records: Records | undefined;
+  #epoch: number;
+  #checking = false;
+  #turns = 0;
+  /** The call that runs, where only one can. */
+  #current: Call | undefined;
+  /** Calls that run. */
+  readonly #running: Call[] = [];
+  #streams: Set<StreamProducer> | undefined;
+  #reason: DeactivationReason = 'requested';
+
+  constructor(type: GrainType, id: GrainId, partition: number, services: ActivationServices) {
+    this.type = type;
+    this.id = id;
+    this.partition = partition;
+    this.services = services;
+    this.activationId = services.random.id();
+    this.since = services.clock.wallNow();
+    this.lastUsedAt = services.clock.now();
+    this.mailbox = new Mailbox(type.mailboxMax);
+    this.#epoch = services.epoch();
+  }
+
+  // ---- life
+
+  /** Reads the state, runs `onActivate`, then takes calls. Those that came meanwhile wait in the mailbox. */
+  start(): void {
+    const { events } = this.services;
+    if (events.active) events.publish({ type: 'activationCreated', grain: this.id, activationId: this.activationId });
+    this.state = 'activating';
+    try {
+      this.#instance = construct(this.type.Class, this);
+    } catch (error) {
+      this.#failed(error);
+      return;
+    }
+    const plain = this.type.records.length === 0 && this.#instance.onActivate === BARE_GRAIN.onActivate;
+    if (plain) this.#activated();
+    else
+      this.#prepare(this.#instance).then(
+        () => this.#activated(),
+        (error) => this.#failed(error),
+      );
+  }
+
+  async #prepare(instance: Grain): Promise<void> {
+    if (this.type.records.length > 0) {
+      this.#records = new Records(this, this.services.stores);
+      await this.#records.load(instance);
+    }
+    await instance.onActivate();
+  }
+
+  #activated(): void {
+    const { events } = this.services;
+    if (this.state !== 'activating') return;
+    this.state = 'active';
+    if (events.active) events.publish({ type: 'activationReady', grain: this.id, activationId: this.activationId });
+    this.pump();
+  }
+
+  /** The calls that wait fail, and nothing is left behind: the next call tries anew. */
+  #failed(error: unknown): void {
+    const { events } = this.services;
+    const cause =
+      error instanceof GranaryError && error.code === 'STORE_FAILED'
+        ? error
+        : new ActivationError(`${this.id} could not be activated: ${String(error)}`, { grain: this.id, cause: error });
+    if (events.active) {
+      events.publish({ type: 'activationFailed', grain: this.id, activationId: this.activationId, error: cause });
+    }
+    const waiting = this.mailbox.takeAll();
+    this.#gone([]);
+    for (const call of waiting) call.replies.error(call, cause);
+  }
+
+  /** Ends the activation when the turns that run are done. Calls that come or wait go to the next one. */
+  deactivate(reason: DeactivationReason): void {
+    if (this.state === 'deactivating' || this.state === 'gone') return;
+    const active = this.state === 'active';
+    this.#reason = reason;
+    this.state = 'deactivating';
+    for (const stream of this.#streams ?? []) stream.close(moved(this.id));
+    if (this.mailbox.running === 0) void this.#finish(active);
+  }
+
+  async #finish(active: boolean): Promise<void> {
+    const { clock, events } = this.services;
+    const instance = this.#instance;
+    if (active && instance && instance.onDeactivate !== BARE_GRAIN.onDeactivate) {
+      let timer: { cancel(): void } | undefined;
+      try {
+        await Promise.race([
+          instance.onDeactivate(this.#reason),
+          new Promise((_, reject) => {
+            timer = clock.after(HOOK_MS, () => reject(new Error(`onDeactivate took longer than ${HOOK_MS} ms`)));
+          }),
+        ]);
+      } catch (error) {
+        events.publish({ type: 'hookFailed', grain: this.id, hook: 'onDeactivate', error });
+      } finally {
+        timer?.cancel();
+      }
+    }
+    this.#gone(this.mailbox.takeAll());
+  }
+
+  #gone(waiting: Call[]): void {
+    const { events } = this.services;
+    this.state = 'gone';
+    if (events.active) {
+      events.publish({ type: 'activationGone', grain: this.id, activationId: this.activationId, reason: this.#reason });
+    }
+    this.services.gone(this, waiting);
+  }
+
+  /** The silo dies: nothing more happens here. */
+  abandon(): void {
+    this.state = 'gone';
+    this.mailbox.takeAll();
+  }
+
+  isIdle(now: number, idleMs: number): boolean {
+    if (this.state !== 'active' || this.type.keepAlive || this.keepUntil > now) return false;
+    if (this.mailbox.running + this.mailbox.waiting > 0 || (this.#streams?.size ?? 0) > 0) return false;
+    return now - this.lastUsedAt >= (this.type.idleMs ?? idleMs);
+  }
+
+  // ---- calls
+
+  /** Takes a call; false when this activation is gone and the call belongs to the next one. */
+  accept(call: Call): boolean {
+    if (this.state === 'gone') return false;
+    const spec = this.type.methods.get(call.method);
+    if (!spec || spec.stream !== call.stream) {
+      call.replies.error(call, this.#noSuchMethod(call, spec?.stream));
+      return true;
+    }
+    call.spec ??= spec;
+    call.mode = this.#modeOf(call, spec);
+    if (call.chain.length > 0 && this.#wouldDeadlock(call)) return true;
+    if (this.mailbox.full) {
+      const text = `${this.id}: ${this.mailbox.waiting} calls wait already; slow down, or raise mailboxMax`;
+      call.replies.error(call, new OverloadedError(text, { grain: this.id }));
+      return true;
+    }
+    if (call.oneWay) call.replies.value(call, undefined);
+    if (this.#mayRunNow(call)) this.#run(call);
+    else this.mailbox.push(call);
+    return true;
+  }
+
+  #modeOf(call: Call, spec: { readOnly: boolean; interleave: boolean }): Call['mode'] {
+    const { reentrant } = this.type;
+    if (reentrant === true || spec.interleave) return 'interleave';
+    if (reentrant === 'callChain' && this.#waitingInChain(call)) return 'interleave';
+    return spec.readOnly ? 'readOnly' : 'exclusive';
+  }
+
+  #noSuchMethod(call: Call, stream: boolean | undefined): MethodNotFoundError {
+    const where = `${this.id}.${call.method}`;
+    const text =
+      stream === undefined
+        ? `${where}: ${this.type.Class.name} has no method of that name with @method()`
+        : stream
+          ? `${where} is a stream: read it with \`for await\``
+          : `${where} is no stream: await it`;
+    return new MethodNotFoundError(text.slice(0, 400), { grain: this.id });
+  }
+
+  /** The turn here that waits, directly or not, for this very call. */
+  #waitingInChain(call: Call): Call | undefined {
+    return this.#running.find((running) => running.link !== undefined && call.chain.includes(running.link));
+  }
+
+  #wouldDeadlock(call: Call): boolean {
+    if (call.mode === 'interleave') return false;
+    const waiting = this.#waitingInChain(call);
+    if (!waiting || (call.mode === 'readOnly' && waiting.mode === 'readOnly')) return false;
+    const from = call.chain.indexOf(waiting.link as string);
+    const cycle = [...call.chain.slice(from).map((link) => link.slice(0, link.indexOf('\n'))), this.id];
+    call.replies.error(
+      call,
+      new DeadlockError(
+        `${this.id}.${call.method} can never run: ${cycle.join(' → ')} wait for each other. ` +
+          `Do not await the call, mark ${call.method} interleave, or make the class reentrant: 'callChain'`,
+        { grain: this.id, cycle },
+      ),
+    );
+    return true;
+  }
+
+  #mayRunNow(call: Call): boolean {
+    return (
+      this.state === 'active' &&
+      this.mailbox.mayStart(call) &&
+      !this.#checking &&
+      this.services.mayTakeTurn(this, this.services.clock.now()) &&
+      this.#isCurrent()
+    );
+  }
+
+  /** Starts what may start. */
+  pump(): void {
+    while (this.state === 'active' && this.mailbox.waiting > 0 && !this.#checking) {
+      if (!this.services.mayTakeTurn(this, this.services.clock.now()) || !this.#isCurrent()) return;
+      const call = this.mailbox.next();
+      if (!call) return;
+      this.#run(call);
+    }
+  }
+
+  /** Somebody else may have written since this silo's epoch changed: then the etags are compared before the next turn. */
+  #isCurrent(): boolean {
+    const epoch = this.services.epoch();
+    if (this.#epoch === epoch) return true;
+    if (!this.#records) {
+      this.#epoch = epoch;
+      return true;
+    }
+    this.recheck();
+    return false;
+  }
+
+  /** Compares the records with the store before the next turn; ends the activation when somebody else has written. */
+  recheck(): void {
+    const epoch = this.services.epoch();
+    if (!this.#records || this.#checking) return;
+    this.#checking = true;
+    this.#records
+      .isCurrent()
+      .then(
+        (current) => {
+          if (!current) this.deactivate('stateConflict');
+        },
+        () => this.deactivate('storeFailed'),
+      )
+      .finally(() => {
+        this.#checking = false;
+        this.#epoch = epoch;
+        this.pump();
+      });
+  }
+
+  #run(call: Call): void {
+    const { clock, events } = this.services;
+    const now = clock.now();
+    if (call.cancelled || (now >= call.deadline && !call.onCredit)) {
+      if (events.active) events.publish({ type: 'callExpired', grain: this.id, method: call.method });
+      return;
+    }
+    this.lastUsedAt = now;
+    this.mailbox.started(call);
+    this.#running.push(call);
+    this.#current = call;
+    if (events.active) this.#tell('turnStarted', call);
+    let result: unknown;
+    try {
+      result = this.type.interleaves ? runTurn(call, () => this.#invoke(call)) : this.#invoke(call);
+    } catch (error) {
+      this.#ended(call);
+      this.#refuse(call, error);
+      this.#afterTurn();
+      return;
+    }
+    if (isThenable(result)) {
+      result.then(
+        (value) => this.#completed(call, value),
+        (error) => this.#threw(call, error),
+      );
+    } else {
+      this.#completed(call, result);
+    }
+  }
+
+  #invoke(call: Call): unknown {
+    if (call.stream) return this.#producer(call).step();
+    return this.#call(call);
+  }
+
+  #call(call: Call): unknown {
+    call.receiver?.bind(this);
+    const args = call.args instanceof Uint8Array ? (unpack(call.args, this) as unknown[]) : call.args;
+    const instance = this.#instance as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
+    return (instance[call.method] as (...args: readonly unknown[]) => unknown)(...args);
+  }
+
+  #producer(call: Call): StreamProducer {
+    this.#streams ??= new Set();
+    for (const stream of this.#streams) if (stream.call === call) return stream;
+    const stream = new StreamProducer(call, () => this.#call(call) as AsyncGenerator<unknown>, {
+      again: () => {
+        if (this.state !== 'active') return;
+        this.mailbox.push(call);
+        this.pump();
+      },
+      ended: () => this.#streams?.delete(stream),
+    });
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  #completed(call: Call, value: unknown): void {
+    this.#ended(call);
+    if (!call.stream && !call.oneWay) call.replies.value(call, value);
+    this.#afterTurn();
+  }
+
+  #threw(call: Call, error: unknown): void {
+    this.#ended(call);
+    this.#refuse(call, error);
+    this.#afterTurn();
+  }
+
+  #refuse(call: Call, error: unknown): void {
+    if (!call.oneWay) call.replies.error(call, error);
+    else this.services.events.publish({ type: 'oneWayFailed', grain: this.id, method: call.method, error });
+  }
+
+  #ended(call: Call): void {
+    this.mailbox.ended(call);
+    const index = this.#running.indexOf(call);
+    this.#running[index] = this.#running[this.#running.length - 1] as Call;
+    this.#running.pop();
+    if (this.#current === call) this.#current = undefined;
+    if (!call.stream) {
+      call.onEnded?.();
+      call.args = NO_ARGS;
+      call.onCancel = undefined;
+    }
+    if (this.services.events.active) this.#tell('turnEnded', call);
+  }
+
+  #afterTurn(): void {
+    this.lastUsedAt = this.services.clock.now();
+    if (this.state === 'deactivating' && this.mailbox.running === 0) void this.#finish(true);
+    else if (this.mailbox.waiting > 0) this.pump();
+  }
+
+  #tell(type: 'turnStarted' | 'turnEnded', call: Call): void {
+    const { id: grain, activationId } = this;
+    this.services.events.publish({ type, grain, activationId, method: call.method });
+  }
+
+  /** The caller waits no more. */
+  cancel(caller: string, id: number): void {
+    const which = (call: Call) => call.caller === caller && call.id === id;
+    (this.#running.find(which) ?? this.mailbox.find(which))?.cancel();
+    for (const stream of this.#streams ?? []) if (which(stream.call)) stream.close();
+  }
+
+  /** The reader of a stream has room for more. */
+  credit(caller: string, id: number, items: number): void {
+    for (const stream of this.#streams ?? []) {
+      if (stream.call.caller === caller && stream.call.id === id) stream.grant(items);
+    }
+  }
+
+  // ---- what the grain asks for
+
+  get key(): string {
+    const parts = this.keyParts;
+    return parts.length === 1 ? (parts[0] as string) : keyOf(this.id);
+  }
+
+  get keyParts(): readonly string[] {
+    return keyParts(keyOf(this.id));
+  }
+
+  get context(): ActivationContext {
+    this.#context ??= new ActivationContext(this);
+    return this.#context;
+  }
+
+  get binder(): Caller {
+    return this;
+  }
+
+  /** The call that the code which asks belongs to. */
+  currentCall(): Call | undefined {
+    return this.type.interleaves ? turnOf(this.#running) : this.#current;
+  }
+
+  signal(): AbortSignal {
+    const call = this.currentCall();
+    if (!call) return new AbortController().signal;
+    if (call.signal) return call.signal;
+    const { clock } = this.services;
+    const controller = new AbortController();
+    call.signal = controller.signal;
+    if (call.cancelled) controller.abort();
+    const timer = clock.after(call.deadline - clock.now(), () => controller.abort());
+    const before = call.onCancel;
+    call.onCancel = () => {
+      before?.();
+      controller.abort();
+    };
+    call.onEnded = () => timer.cancel();
+    return controller.signal;
+  }
+
+  keepAlive(ms: number): void {
+    this.keepUntil = Math.max(this.keepUntil, this.services.clock.now() + ms);
+  }
+
+  reference(type: GrainClass | string, key: GrainKey): object {
+    const name = typeof type === 'string' ? type : grainTypeOf(type).name;
+    return referenceTo(grainIdOf(name, canonicalKey(name, key)), this);
+  }
+
+  etag(record: string): string | undefined {
+    return this.#recordsNamed(record).etag(record);
+  }
+
+  save(record: string): Promise<void> {
+    return this.#withRecords(record, (records, grain) => records.save(grain, record));
+  }
+
+  reload(record: string): Promise<void> {
+    return this.#withRecords(record, (records, grain) => records.reload(grain, record));
+  }
+
+  clear(record: string): Promise<void> {
+    return this.#withRecords(record, (records, grain) => records.clear(grain, record));
+  }
+
+  async #withRecords(record: string, act: (records: Records, grain: Grain) => Promise<void>): Promise<void> {
+    return act(this.#recordsNamed(record), this.#instance as Grain);
+  }
+
+  #recordsNamed(record: string): Records {
+    if (this.#records) return this.#records;
+    throw new TypeError(`${this.id} has no record '${record}': decorate the fields to be saved with @state()`);
+  }
+
+  defaults(): Grain {
+    return construct(this.type.Class, this);
+  }
+
+  spoiled(reason: 'stateConflict' | 'storeFailed'): void {
+    this.deactivate(reason);
+  }
+
+  saved(record: string, etag: string): void {
+    const { events } = this.services;
+    if (events.active) events.publish({ type: 'recordSaved', grain: this.id, record, etag });
+  }
+
+  // ---- calls that the grain makes
+
+  grainType(name: string): GrainType | undefined {
+    return this.services.grainType(name);
+  }
+
+  invoke(call: OutgoingCall): Promise<unknown> {
+    return this.services.outbound.invoke(call, this.#origin());
+  }
+
+  stream(call: OutgoingCall): AsyncIterableIterator<unknown> {
+    return this.services.outbound.stream(call, this.#origin());
+  }
+
+  invokeOrStream(call: OutgoingCall): Promise<unknown> & AsyncIterable<unknown> {
+    return this.services.outbound.invokeOrStream(call, this.#origin());
+  }
+
+  #origin(): CallOrigin {
+    const call = this.currentCall();
+    if (!call) return { chain: NO_CHAIN, deadline: Number.POSITIVE_INFINITY, baggage: undefined, binder: this };
+    if (call.chain.length >= LIMITS.chainDepth) {
+      const text = `${this.id}: the call chain is ${LIMITS.chainDepth} calls deep; that is a recursion without an end`;
+      throw new OverloadedError(text, { grain: this.id });
+    }
+    call.link ??= `${this.id}\n${this.activationId}.${++this.#turns}`;
+    return { chain: [...call.chain, call.link], deadline: call.deadline, baggage: call.baggage, binder: this };
+  }
+}
+
+/** What `Grain` itself does in its hooks: nothing, so there is no need to wait for it. */
+const BARE_GRAIN = Grain.prototype;
+const NO_ARGS: readonly unknown[] = Object.freeze([]);
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
+
+function moved(id: GrainId): SiloUnavailableError {
+  return new SiloUnavailableError(`${id}: the activation that produced the stream has ended; read it anew`, { grain: id });
+}

@@ -1,0 +1,223 @@
+import type { Directory } from '../directory/directory.ts';
+import { GrainTypeNotFoundError, OverloadedError } from '../errors.ts';
+import type { GrainType } from '../grain/grain-type.ts';
+import { type GrainId, typeOf } from '../identity/grain-id.ts';
+import type { NodeAddress } from '../identity/silo-address.ts';
+import { LIMITS } from '../limits.ts';
+import type { ControlChannel } from '../messaging/control-channel.ts';
+import type { RuntimeEvents } from '../observability/events.ts';
+import { Call } from '../rpc/call.ts';
+import type { DataLink } from '../rpc/data-link.ts';
+import { callItem, isCount, type Item, ITEM, parseCall } from '../rpc/frames.ts';
+import type { Outbound } from '../rpc/outbound.ts';
+import { PendingCall } from '../rpc/pending-call.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Activation } from './activation.ts';
+import type { Catalog } from './catalog.ts';
+import type { Collector } from './collector.ts';
+import type { Placer } from './placer.ts';
+import { RemoteReplies } from './remote-replies.ts';
+import type { Workers } from './workers.ts';
+
+export interface DispatcherOptions {
+  readonly self: NodeAddress;
+  readonly clock: Clock;
+  readonly events: RuntimeEvents;
+  readonly control: ControlChannel;
+  readonly link: DataLink;
+  readonly outbound: Outbound;
+  readonly directory: Directory;
+  readonly catalog: Catalog;
+  readonly workers: Workers;
+  readonly placer: Placer;
+  readonly collector: Collector;
+  grainType(name: string): GrainType | undefined;
+}
+
+/** How long a silo may take to follow an order to activate, and how soon a refused one is looked at again. */
+const ORDER_MS = 2_000;
+const REFUSED_MS = 50;
+
+/**
+ * Gets each call that reaches this silo to the one place where it may run: an activation here, the silo that has one, or the silo that
+ * decides for the grain. Only the partition's primary, when the partition is open, creates or orders an activation.
+ */
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #replies: RemoteReplies;
+  /** Calls that wait until another silo has followed the order to activate their grain. */
+  readonly #ordered = new Map<GrainId, Call[]>();
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.#replies = new RemoteReplies(options.link);
+    options.control.on('activate', (from, body) => this.#follow(from, body));
+  }
+
+  /** Calls that wait for another silo. */
+  get waiting(): number {
+    return this.#ordered.size;
+  }
+
+  /** Takes an item of the data lane that is meant for this silo's grains. False when it is none of these. */
+  received(from: NodeAddress, item: Item): boolean {
+    switch (item[0]) {
+      case ITEM.call:
+        this.#receivedCall(from, item);
+        return true;
+      case ITEM.cancel:
+        this.#atActivations(item[2], (activation) => activation.cancel(from, item[1] as number));
+        return true;
+      case ITEM.credit:
+        if (!isCount(item[3])) this.#options.link.malformed(from);
+        else this.#atActivations(item[2], (activation) => activation.credit(from, item[1] as number, item[3] as number));
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  dispatch(call: Call): void {
+    const { directory, catalog, clock } = this.#options;
+    if (call.partition < 0) call.partition = directory.partitionOf(call.target);
+    if (clock.now() >= call.deadline) return this.#expired(call);
+    const activation = catalog.find(call.partition, call.target);
+    if (activation?.accept(call)) return;
+    const type = this.#options.grainType(typeOf(call.target));
+    if (type?.workers !== undefined) return this.#options.workers.accept(type, call);
+    const primary = directory.primary(call.partition);
+    if (primary === undefined) return call.replies.notRun(call);
+    if (primary !== this.#options.self) {
+      call.notAt = [this.#options.self, directory.lastDot(call.partition)];
+      return this.#forward(call, primary);
+    }
+    if (!directory.isOpen(call.partition)) return this.#hold(call);
+    this.#decide(call, type);
+  }
+
+  /** This silo is the primary, and the partition is open. */
+  #decide(call: Call, type: GrainType | undefined): void {
+    const { directory, placer, self } = this.#options;
+    if (call.notAt) {
+      const [silo, lastDot] = call.notAt;
+      call.notAt = undefined;
+      directory.retract(call.partition, call.target, silo, lastDot);
+    }
+    const elsewhere = directory.locate(call.partition, call.target);
+    if (elsewhere !== undefined) return this.#forward(call, elsewhere);
+    const ordered = this.#ordered.get(call.target);
+    if (ordered) return void ordered.push(call);
+    let chosen: NodeAddress;
+    try {
+      chosen = placer.choose(type, call.target, call.partition, call.caller);
+    } catch (error) {
+      return call.replies.error(call, error);
+    }
+    if (chosen === self) this.#activate(type as GrainType, call.target, call.partition).accept(call);
+    else void this.#order(call, chosen);
+  }
+
+  #activate(type: GrainType, id: GrainId, partition: number): Activation {
+    const activation = this.#options.catalog.create(type, id, partition);
+    this.#options.collector.add(activation);
+    this.#options.directory.created(partition, activation);
+    activation.start();
+    return activation;
+  }
+
+  // ---- activating elsewhere
+
+  async #order(call: Call, silo: NodeAddress): Promise<void> {
+    const { control, directory, clock } = this.#options;
+    const { target, partition } = call;
+    const waiting: Call[] = [call];
+    this.#ordered.set(target, waiting);
+    const era = directory.era;
+    const delta = await control.request(silo, 'activate', [target, era.id], ORDER_MS).catch(() => undefined);
+    if (delta) directory.learn(partition, delta, silo);
+    const again = () => {
+      this.#ordered.delete(target);
+      for (const each of waiting) this.dispatch(each);
+    };
+    // Refused: the silo is in another era, which this one will hear of; or it is gone, which this one will notice.
+    if (delta || directory.era !== era) again();
+    else clock.after(REFUSED_MS, again);
+  }
+
+  /** Another silo, the primary, orders an activation here. Only within one era: what it knew in another may be wrong by now. */
+  #follow(from: NodeAddress, body: unknown): unknown {
+    const { directory, catalog, self } = this.#options;
+    const [id, era] = Array.isArray(body) ? body : [];
+    if (typeof id !== 'string' || era !== directory.era.id || !directory.era.entry(self.slice(0, self.indexOf('~')))) {
+      return undefined;
+    }
+    const type = this.#options.grainType(typeOf(id));
+    const partition = directory.partitionOf(id);
+    if (!type || directory.primary(partition) !== from) return undefined;
+    const present = catalog.find(partition, id);
+    if (present && present.state !== 'gone') return directory.sliceOf(partition);
+    this.#activate(type, id, partition);
+    return directory.sliceOf(partition);
+  }
+
+  // ---- other places
+
+  #hold(call: Call): void {
+    if (this.#options.directory.hold(call.partition, () => this.dispatch(call))) return;
+    const text = `${call.target}: ${LIMITS.heldCalls} calls wait for partitions that are being taken over`;
+    call.replies.error(call, new OverloadedError(text, { grain: call.target }));
+  }
+
+  #forward(call: Call, to: NodeAddress): void {
+    const { clock, link, outbound, events } = this.#options;
+    if (++call.hops > LIMITS.hops) return call.replies.notRun(call);
+    if (events.active) events.publish({ type: 'callForwarded', grain: call.target, to });
+    if (call instanceof PendingCall) return outbound.sendTo(call, to);
+    call.replies.moved(call, to);
+    link.send(to, callItem(call, call.deadline - clock.now(), true));
+  }
+
+  #receivedCall(from: NodeAddress, item: Item): void {
+    const { clock, link } = this.#options;
+    const parts = parseCall(item);
+    if (!parts) return this.#malformed(from, item);
+    const call = new Call({
+      caller: parts.caller ?? from,
+      id: parts.id,
+      target: parts.target,
+      method: parts.method,
+      args: parts.args,
+      deadline: clock.now() + parts.msLeft,
+      flags: parts.flags,
+      chain: parts.chain,
+      baggage: parts.baggage,
+      replies: this.#replies,
+    });
+    call.hops = parts.hops;
+    call.notAt = parts.notAt;
+    if (parts.hops > LIMITS.hops) return link.malformed(from);
+    this.dispatch(call);
+  }
+
+  /** A call that names no grain gets an answer if it says who asked; anything else is dropped. */
+  #malformed(from: NodeAddress, item: Item): void {
+    this.#options.link.malformed(from);
+    if (!isCount(item[1])) return;
+    const error = new GrainTypeNotFoundError(`'${String(item[2]).slice(0, 80)}' is not a grain id`);
+    const fields = { caller: from, id: item[1], target: '', method: '', args: [], deadline: 0, flags: 0, chain: [] };
+    this.#replies.error(new Call({ ...fields, baggage: undefined, replies: this.#replies }), error);
+  }
+
+  #atActivations(target: unknown, act: (activation: Activation) => void): void {
+    const { catalog, directory, workers } = this.#options;
+    if (typeof target !== 'string') return;
+    const activation = catalog.find(directory.partitionOf(target), target);
+    if (activation) act(activation);
+    for (const worker of workers.find(target)) act(worker);
+  }
+
+  #expired(call: Call): void {
+    const { events } = this.#options;
+    if (events.active) events.publish({ type: 'callExpired', grain: call.target, method: call.method });
+  }
+}

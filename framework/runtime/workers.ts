@@ -1,0 +1,52 @@
+import type { GrainType } from '../grain/grain-type.ts';
+import type { GrainId } from '../identity/grain-id.ts';
+import type { Call } from '../rpc/call.ts';
+import { Activation, type ActivationServices } from './activation.ts';
+
+/** Stateless workers: up to `n` activations of a grain on each silo, none of them in the directory. A call runs on the least busy one. */
+export class Workers {
+  readonly #services: ActivationServices;
+  readonly #pools = new Map<GrainId, Activation[]>();
+
+  constructor(services: ActivationServices) {
+    this.#services = services;
+  }
+
+  accept(type: GrainType, call: Call): void {
+    let pool = this.#pools.get(call.target);
+    if (!pool) {
+      pool = [];
+      this.#pools.set(call.target, pool);
+    }
+    const least = pool.reduce<Activation | undefined>((a, b) => (a && busy(a) <= busy(b) ? a : b), undefined);
+    const worker = least && (busy(least) === 0 || pool.length >= (type.workers as number)) ? least : this.#add(pool, type, call);
+    worker.accept(call);
+  }
+
+  remove(worker: Activation): void {
+    const pool = this.#pools.get(worker.id);
+    const index = pool?.indexOf(worker) ?? -1;
+    if (!pool || index < 0) return;
+    pool.splice(index, 1);
+    if (pool.length === 0) this.#pools.delete(worker.id);
+  }
+
+  find(id: GrainId): readonly Activation[] {
+    return this.#pools.get(id) ?? [];
+  }
+
+  *all(): Generator<Activation> {
+    for (const pool of this.#pools.values()) yield* pool;
+  }
+
+  #add(pool: Activation[], type: GrainType, call: Call): Activation {
+    const worker = new Activation(type, call.target, call.partition, this.#services);
+    pool.push(worker);
+    worker.start();
+    return worker;
+  }
+}
+
+function busy(worker: Activation): number {
+  return worker.mailbox.running + worker.mailbox.waiting;
+}

@@ -1,0 +1,156 @@
+import { InvalidConfigError } from './errors.ts';
+import type { GrainClass } from './grain/grain.ts';
+import { type GrainType, grainTypeOf } from './grain/grain-type.ts';
+import { isNodeName } from './identity/silo-address.ts';
+import { LIMITS } from './limits.ts';
+import { DETECTION, type DetectionTimes } from './membership/failure-detector.ts';
+import type { LogOption } from './observability/log.ts';
+import { isPowerOfTwo } from './ring/ring.ts';
+import type { GrainStore } from './storage/grain-store.ts';
+import type { Clock } from './system/clock.ts';
+import type { Random } from './system/random.ts';
+import type { Transport } from './transport/transport.ts';
+
+/** What silos and clients have in common. */
+export interface NodeOptions {
+  /** The cluster's name; nodes of different clusters never meet, also on one NATS server. Default `'granary'`. */
+  readonly cluster?: string;
+  /** The network. Default: one of its own, inside this process. */
+  readonly transport?: Transport;
+  /** Deadline of calls for which nobody chose one, in milliseconds. Default 10,000. */
+  readonly callTimeoutMs?: number;
+  /** A pino logger, or a level. Default `'warn'`, to standard error. */
+  readonly log?: LogOption;
+  /** Time and chance, for simulations. */
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+export interface SiloOptions extends NodeOptions {
+  /** The grain classes that this silo can activate. */
+  readonly grains: readonly GrainClass[];
+  /** The silo's name, unique in its cluster: the ring depends on it, so one that is kept over restarts keeps the silo's share. */
+  readonly name?: string;
+  /** Stores by name. `default` is for classes and fields that name none; in memory when it is not given. */
+  readonly stores?: Readonly<Record<string, GrainStore>>;
+  /** Partitions of the ring, a power of two; one value per cluster. Default 1,024. */
+  readonly partitions?: number;
+  /** Silos that keep the directory entries and process groups of a partition. Default 3. */
+  readonly replicas?: number;
+  /** Milliseconds without a call after which an activation is collected. Default ten minutes. */
+  readonly idleMs?: number;
+  /** How long `stop()` waits for turns to end. Default 10,000. */
+  readonly drainMs?: number;
+  /** When a silent silo counts as gone. */
+  readonly detection?: Partial<DetectionTimes>;
+}
+
+/** A silo's options, checked, with defaults. Throws `InvalidConfigError` that names the option and the remedy. */
+export interface CheckedSiloOptions {
+  readonly cluster: string;
+  readonly name: string | undefined;
+  readonly types: ReadonlyMap<string, GrainType>;
+  readonly stores: Readonly<Record<string, GrainStore>>;
+  readonly partitions: number;
+  readonly replicas: number;
+  readonly idleMs: number;
+  readonly drainMs: number;
+  readonly callTimeoutMs: number;
+  readonly detection: DetectionTimes;
+}
+
+const SILO_OPTIONS = new Set([
+  'cluster', 'transport', 'callTimeoutMs', 'log', 'clock', 'random', 'grains', 'name', 'stores', 'partitions', 'replicas',
+  'idleMs', 'drainMs', 'detection',
+]); // prettier-ignore
+const CLIENT_OPTIONS = new Set(['cluster', 'transport', 'callTimeoutMs', 'log', 'clock', 'random']);
+
+export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
+  checkKnown('Silo.start', options, SILO_OPTIONS);
+  const { name, partitions = 1_024, stores = {} } = options;
+  if (name !== undefined && !isNodeName(name)) throw invalid('Silo.start', 'name', name, '1 to 64 letters, digits, - and _');
+  if (!isPowerOfTwo(partitions)) throw invalid('Silo.start', 'partitions', partitions, 'a power of two from 1 to 65536');
+  if (!Array.isArray(options.grains) || options.grains.length === 0) {
+    throw new InvalidConfigError('Silo.start: grains is empty; list the grain classes that this silo can activate');
+  }
+  const detection = { ...DETECTION, ...options.detection };
+  if (!(detection.heartbeatMs > 0 && detection.heartbeatMs < detection.probeMs && detection.probeMs <= detection.suspectMs)) {
+    throw new InvalidConfigError('Silo.start: detection needs 0 < heartbeatMs < probeMs <= suspectMs');
+  }
+  const types = checkGrains(options.grains);
+  checkStores(types, stores);
+  return {
+    cluster: checkCluster('Silo.start', options.cluster),
+    name,
+    types,
+    stores,
+    partitions,
+    replicas: checkRange('Silo.start', 'replicas', options.replicas ?? 3, 1, 16),
+    idleMs: checkRange('Silo.start', 'idleMs', options.idleMs ?? 600_000, 1, LIMITS.callTimeoutMaxMs),
+    drainMs: checkRange('Silo.start', 'drainMs', options.drainMs ?? 10_000, 0, LIMITS.callTimeoutMaxMs),
+    callTimeoutMs: checkTimeout('Silo.start', options.callTimeoutMs),
+    detection,
+  };
+}
+
+export function checkClientOptions(options: NodeOptions): { cluster: string; callTimeoutMs: number } {
+  checkKnown('Client.connect', options, CLIENT_OPTIONS);
+  return {
+    cluster: checkCluster('Client.connect', options.cluster),
+    callTimeoutMs: checkTimeout('Client.connect', options.callTimeoutMs),
+  };
+}
+
+function checkGrains(classes: readonly GrainClass[]): Map<string, GrainType> {
+  const types = new Map<string, GrainType>();
+  for (const Class of classes) {
+    const type = grainTypeOf(Class);
+    const other = types.get(type.name);
+    if (other && other.Class !== Class) {
+      throw new InvalidConfigError(
+        `two grain classes are named '${type.name}' (${other.Class.name} and ${Class.name}); give one another name: @grain({ name: '...' })`,
+      );
+    }
+    types.set(type.name, type);
+  }
+  return types;
+}
+
+function checkStores(types: ReadonlyMap<string, GrainType>, stores: Readonly<Record<string, GrainStore>>): void {
+  for (const type of types.values()) {
+    for (const record of type.records) {
+      if (record.store === 'default' || Object.hasOwn(stores, record.store)) continue;
+      throw new InvalidConfigError(
+        `class ${type.Class.name}: the fields ${record.fields.join(', ')} are kept in store '${record.store}', which this silo does not have; ` +
+          `pass it: Silo.start({ stores: { ${JSON.stringify(record.store)}: ... } })`,
+      );
+    }
+  }
+}
+
+function checkCluster(where: string, cluster = 'granary'): string {
+  if (isNodeName(cluster)) return cluster;
+  throw invalid(where, 'cluster', cluster, '1 to 64 letters, digits, - and _');
+}
+
+function checkTimeout(where: string, value: number = LIMITS.callTimeoutMs): number {
+  return checkRange(where, 'callTimeoutMs', value, 1, LIMITS.callTimeoutMaxMs);
+}
+
+function checkRange(where: string, option: string, value: number, min: number, max: number): number {
+  if (Number.isFinite(value) && value >= min && value <= max) return value;
+  throw invalid(where, option, value, `a number from ${min} to ${max}`);
+}
+
+function checkKnown(where: string, options: object, known: ReadonlySet<string>): void {
+  if (typeof options !== 'object' || options === null) throw new InvalidConfigError(`${where} takes an object of options`);
+  for (const option of Object.keys(options)) {
+    if (!known.has(option)) {
+      throw new InvalidConfigError(`${where}: there is no option '${option}'; there are: ${[...known].sort().join(', ')}`);
+    }
+  }
+}
+
+function invalid(where: string, option: string, value: unknown, wanted: string): InvalidConfigError {
+  return new InvalidConfigError(`${where}: ${option} is ${JSON.stringify(value)}; it must be ${wanted}`);
+}

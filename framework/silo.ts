@@ -1,0 +1,132 @@
+import { memory } from '../persistence/memory.ts';
+import type { Grain, GrainClass } from './grain/grain.ts';
+import type { GrainRef } from './grain/reference-types.ts';
+import type { GrainKey } from './identity/grain-id.ts';
+import { nodeAddress } from './identity/silo-address.ts';
+import { type RuntimeListener, RuntimeEvents } from './observability/events.ts';
+import { loggerOf, logEvents } from './observability/log.ts';
+import { type Groups, groupsOf } from './groups.ts';
+import { SiloRuntime } from './runtime/silo-runtime.ts';
+import { checkSiloOptions, type SiloOptions } from './silo-options.ts';
+import type { GrainStore } from './storage/grain-store.ts';
+import { systemClock } from './system/clock.ts';
+import { systemRandom } from './system/random.ts';
+import { inProcess } from './transport/in-process.ts';
+
+const runtimes = new WeakMap<Silo, SiloRuntime>();
+
+/** The parts of a silo, for the test cluster. */
+export function runtimeOf(silo: Silo): SiloRuntime {
+  return runtimes.get(silo) as SiloRuntime;
+}
+
+/**
+ * A process's part in a cluster: it holds activations and runs their turns.
+ *
+ * Without a transport it is a cluster of its own; with the same transport and cluster name, silos find each other.
+ */
+export class Silo {
+  readonly name: string;
+  readonly #stores: readonly GrainStore[];
+  #stopping: Promise<void> | undefined;
+
+  /** Process groups of grains. */
+  readonly groups: Groups;
+
+  private constructor(name: string, runtime: SiloRuntime, stores: readonly GrainStore[]) {
+    this.name = name;
+    this.#stores = stores;
+    this.groups = groupsOf(runtime);
+    runtimes.set(this, runtime);
+  }
+
+  /**
+   * Starts a silo: opens its stores, joins the cluster, and resolves when it takes calls. Rejects with `InvalidConfigError` (a class or an
+   * option is wrong, or the cluster refuses this silo), `StoreError` or `SiloUnavailableError`.
+   */
+  static async start(options: SiloOptions): Promise<Silo> {
+    const checked = checkSiloOptions(options);
+    const clock = options.clock ?? systemClock;
+    const random = options.random ?? systemRandom;
+    const name = checked.name ?? `silo-${random.id().slice(0, 8)}`;
+    const stores = new Map(Object.entries({ ...(checked.stores.default ? {} : { default: memory() }), ...checked.stores }));
+    const incarnation = clock.wallNow();
+    const address = nodeAddress(name, incarnation);
+    const events = new RuntimeEvents();
+    const log = loggerOf(options.log, { silo: name });
+    logEvents(events, log);
+    const opened: GrainStore[] = [];
+    try {
+      for (const store of new Set(stores.values())) {
+        await store.open();
+        opened.push(store);
+      }
+      const runtime = await SiloRuntime.start({
+        ...checked,
+        ...{ address, incarnation, stores, clock, random, events, log },
+        transport: options.transport ?? inProcess(),
+      });
+      const silo = new Silo(name, runtime, opened);
+      runtime.membership.onReplaced = (by) => {
+        events.publish({ type: 'siloReplaced', silo: address, by });
+        silo.#stopping ??= silo.#end(() => runtime.halt());
+      };
+      events.publish({ type: 'siloStarted', silo: address });
+      return silo;
+    } catch (error) {
+      await Promise.allSettled(opened.map((store) => store.close()));
+      throw error;
+    }
+  }
+
+  /** A typed reference to a grain. */
+  grain<G extends Grain>(type: GrainClass<G> | string, key: GrainKey): GrainRef<G> {
+    return runtimeOf(this).root.grain(type, key);
+  }
+
+  /** Names of the silos that share the grains among them now. */
+  get silos(): readonly string[] {
+    return runtimeOf(this).membership.era.ring.silos;
+  }
+
+  /** Activations on this silo. */
+  get activations(): number {
+    return runtimeOf(this).catalog.size;
+  }
+
+  /** Listens to what the runtime tells about itself, until the returned function is called. */
+  subscribe(listener: RuntimeListener): () => void {
+    return runtimeOf(this).options.events.subscribe(listener);
+  }
+
+  /**
+   * Leaves the cluster in order: what runs ends, activations are handed over, then the silo goes. Turns that take longer than `drainMs` are
+   * given up. May be called again; never rejects.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#end(async () => {
+      const runtime = runtimeOf(this);
+      const { log, events, drainMs, address } = runtime.options;
+      if (!(await runtime.stop())) log.warn({ drainMs }, 'the silo stopped before all its turns had ended');
+      events.publish({ type: 'siloStopped', silo: address });
+    });
+    return this.#stopping;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #end(stop: () => Promise<void>): Promise<void> {
+    const { log } = runtimeOf(this).options;
+    try {
+      await stop();
+    } catch (error) {
+      log.error({ err: error }, 'the silo did not stop in order');
+    }
+    for (const closed of await Promise.allSettled(this.#stores.map((store) => store.close()))) {
+      if (closed.status === 'rejected') log.error({ err: closed.reason }, 'a store did not close in order');
+    }
+  }
+}
+
