@@ -2,11 +2,11 @@ import { InvalidConfigError } from './errors.ts';
 import type { Grain, GrainClass } from './grain/grain.ts';
 import type { GrainRef } from './grain/reference-types.ts';
 import type { GrainKey } from './identity/grain-id.ts';
-import { nodeAddress } from './identity/silo-address.ts';
+import { type NodeAddress, nodeAddress } from './identity/silo-address.ts';
 import { ViewFollower } from './membership/view-follower.ts';
 import { ControlChannel } from './messaging/control-channel.ts';
-import { type RuntimeListener, RuntimeEvents } from './observability/events.ts';
-import { loggerOf, logEvents } from './observability/log.ts';
+import { RuntimeEvents, type RuntimeListener } from './observability/events.ts';
+import { logEvents, loggerOf } from './observability/log.ts';
 import { DataLink } from './rpc/data-link.ts';
 import { Outbound } from './rpc/outbound.ts';
 import { RootCaller } from './rpc/root-caller.ts';
@@ -21,6 +21,7 @@ export interface ClientOptions extends NodeOptions {
 }
 
 interface ClientParts {
+  readonly address: NodeAddress;
   readonly endpoint: Endpoint;
   readonly control: ControlChannel;
   readonly link: DataLink;
@@ -46,13 +47,15 @@ export class Client {
   }
 
   /**
-   * Connects to a cluster's network. Silos need not be running: calls wait for one until their deadline. Rejects with
-   * `InvalidConfigError`, or `SiloUnavailableError` when the network cannot be reached.
+   * Connects to a cluster's network. Silos need not be running: calls wait for one until their deadline.
+   * Rejects with `InvalidConfigError`, or `SiloUnavailableError` when the network cannot be reached.
    */
   static async connect(options: ClientOptions): Promise<Client> {
     const { cluster: clusterName, callTimeoutMs } = checkClientOptions(options);
     if (typeof options.transport?.open !== 'function') {
-      throw new InvalidConfigError('Client.connect: transport is missing; pass the same as the silos have, nats({ servers }) say');
+      throw new InvalidConfigError(
+        'Client.connect: transport is missing; pass the same as the silos have, nats({ servers }) say',
+      );
     }
     const clock = options.clock ?? systemClock;
     const random = options.random ?? systemRandom;
@@ -81,12 +84,20 @@ export class Client {
     control.attach(endpoint);
     link.attach(endpoint);
     await cluster.refresh();
-    return new Client({ endpoint, control, link, cluster, outbound, events });
+    return new Client({ address, endpoint, control, link, cluster, outbound, events });
   }
 
-  /** A typed reference to a grain. The class may be a type-only import: `client.grain<Counter>('Counter', 'page')`. */
+  /**
+   * A typed reference to a grain. The class may be a type-only import: `client.grain<Counter>('Counter',
+   * 'page')`.
+   */
   grain<G extends Grain>(type: GrainClass<G> | string, key: GrainKey): GrainRef<G> {
     return this.#root.grain(type, key);
+  }
+
+  /** This client's address on the network. */
+  get address(): NodeAddress {
+    return this.#parts.address;
   }
 
   /** Names of the silos, as far as this client knows. */
@@ -99,7 +110,10 @@ export class Client {
     return this.#parts.events.subscribe(listener);
   }
 
-  /** Disconnects. Calls that wait for an answer fail with `SiloUnavailableError`. May be called again; never rejects. */
+  /**
+   * Disconnects. Calls that wait for an answer fail with `SiloUnavailableError`. May be called again; never
+   * rejects.
+   */
   close(): Promise<void> {
     const { endpoint, control, link, cluster, outbound } = this.#parts;
     this.#closing ??= (async () => {

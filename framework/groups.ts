@@ -11,8 +11,9 @@ export interface GroupUpdate {
 }
 
 /**
- * Process groups: named sets of grains, replicated in the cluster. A member belongs to the silo that it joined on and leaves with it, also
- * when that silo crashes. In a split each side sees its own; after it, all see the same.
+ * Process groups: named sets of grains, replicated in the cluster. A member belongs to the silo that it
+ * joined on and leaves with it, also when that silo crashes. In a split each side sees its own; after it, all
+ * see the same.
  */
 export interface Groups {
   /** Adds a grain. Resolves when every replica that can be reached knows; joining again changes nothing. */

@@ -25,5 +25,5 @@ export type { NodeOptions, SiloOptions } from './silo-options.ts';
 export type { GrainStore, RecordId, StoredRecord } from './storage/grain-store.ts';
 export type { Clock, Timer } from './system/clock.ts';
 export type { Random } from './system/random.ts';
-export { inProcess, type InProcessNetwork, type InProcessOptions } from './transport/in-process.ts';
+export { type InProcessNetwork, type InProcessOptions, inProcess } from './transport/in-process.ts';
 export type { Endpoint, Lane, OpenOptions, PlainCall, Receiver, Transport } from './transport/transport.ts';

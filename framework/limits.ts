@@ -54,7 +54,10 @@ export const LIMITS = Object.freeze({
   departedSilos: 1_000,
   /** Silos that watch one silo's heartbeat. A cluster up to one more than this is watched by everyone. */
   monitors: 7,
-  /** Members of process groups that one silo may own in one partition: its whole slice must fit into one message. */
+  /**
+   * Members of process groups that one silo may own in one partition: its whole slice must fit into one
+   * message.
+   */
   groupMembers: 10_000,
   /** Changes that a slow watcher of a group may leave unread before it gets one summary instead. */
   watchBacklog: 256,

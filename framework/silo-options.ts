@@ -13,7 +13,9 @@ import type { Transport } from './transport/transport.ts';
 
 /** What silos and clients have in common. */
 export interface NodeOptions {
-  /** The cluster's name; nodes of different clusters never meet, also on one NATS server. Default `'granary'`. */
+  /**
+   * The cluster's name; nodes of different clusters never meet, also on one NATS server. Default `'granary'`.
+   */
   readonly cluster?: string;
   /** The network. Default: one of its own, inside this process. */
   readonly transport?: Transport;
@@ -29,7 +31,10 @@ export interface NodeOptions {
 export interface SiloOptions extends NodeOptions {
   /** The grain classes that this silo can activate. */
   readonly grains: readonly GrainClass[];
-  /** The silo's name, unique in its cluster: the ring depends on it, so one that is kept over restarts keeps the silo's share. */
+  /**
+   * The silo's name, unique in its cluster: the ring depends on it, so one that is kept over restarts keeps
+   * the silo's share.
+   */
   readonly name?: string;
   /** Stores by name. `default` is for classes and fields that name none; in memory when it is not given. */
   readonly stores?: Readonly<Record<string, GrainStore>>;
@@ -45,7 +50,9 @@ export interface SiloOptions extends NodeOptions {
   readonly detection?: Partial<DetectionTimes>;
 }
 
-/** A silo's options, checked, with defaults. Throws `InvalidConfigError` that names the option and the remedy. */
+/**
+ * A silo's options, checked, with defaults. Throws `InvalidConfigError` that names the option and the remedy.
+ */
 export interface CheckedSiloOptions {
   readonly cluster: string;
   readonly name: string | undefined;
@@ -60,21 +67,43 @@ export interface CheckedSiloOptions {
 }
 
 const SILO_OPTIONS = new Set([
-  'cluster', 'transport', 'callTimeoutMs', 'log', 'clock', 'random', 'grains', 'name', 'stores', 'partitions', 'replicas',
-  'idleMs', 'drainMs', 'detection',
+  'cluster',
+  'transport',
+  'callTimeoutMs',
+  'log',
+  'clock',
+  'random',
+  'grains',
+  'name',
+  'stores',
+  'partitions',
+  'replicas',
+  'idleMs',
+  'drainMs',
+  'detection',
 ]); // prettier-ignore
 const CLIENT_OPTIONS = new Set(['cluster', 'transport', 'callTimeoutMs', 'log', 'clock', 'random']);
 
 export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
   checkKnown('Silo.start', options, SILO_OPTIONS);
   const { name, partitions = 1_024, stores = {} } = options;
-  if (name !== undefined && !isNodeName(name)) throw invalid('Silo.start', 'name', name, '1 to 64 letters, digits, - and _');
-  if (!isPowerOfTwo(partitions)) throw invalid('Silo.start', 'partitions', partitions, 'a power of two from 1 to 65536');
+  if (name !== undefined && !isNodeName(name))
+    throw invalid('Silo.start', 'name', name, '1 to 64 letters, digits, - and _');
+  if (!isPowerOfTwo(partitions))
+    throw invalid('Silo.start', 'partitions', partitions, 'a power of two from 1 to 65536');
   if (!Array.isArray(options.grains) || options.grains.length === 0) {
-    throw new InvalidConfigError('Silo.start: grains is empty; list the grain classes that this silo can activate');
+    throw new InvalidConfigError(
+      'Silo.start: grains is empty; list the grain classes that this silo can activate',
+    );
   }
   const detection = { ...DETECTION, ...options.detection };
-  if (!(detection.heartbeatMs > 0 && detection.heartbeatMs < detection.probeMs && detection.probeMs <= detection.suspectMs)) {
+  if (
+    !(
+      detection.heartbeatMs > 0 &&
+      detection.heartbeatMs < detection.probeMs &&
+      detection.probeMs <= detection.suspectMs
+    )
+  ) {
     throw new InvalidConfigError('Silo.start: detection needs 0 < heartbeatMs < probeMs <= suspectMs');
   }
   const types = checkGrains(options.grains);
@@ -116,7 +145,10 @@ function checkGrains(classes: readonly GrainClass[]): Map<string, GrainType> {
   return types;
 }
 
-function checkStores(types: ReadonlyMap<string, GrainType>, stores: Readonly<Record<string, GrainStore>>): void {
+function checkStores(
+  types: ReadonlyMap<string, GrainType>,
+  stores: Readonly<Record<string, GrainStore>>,
+): void {
   for (const type of types.values()) {
     for (const record of type.records) {
       if (record.store === 'default' || Object.hasOwn(stores, record.store)) continue;
@@ -143,10 +175,13 @@ function checkRange(where: string, option: string, value: number, min: number, m
 }
 
 function checkKnown(where: string, options: object, known: ReadonlySet<string>): void {
-  if (typeof options !== 'object' || options === null) throw new InvalidConfigError(`${where} takes an object of options`);
+  if (typeof options !== 'object' || options === null)
+    throw new InvalidConfigError(`${where} takes an object of options`);
   for (const option of Object.keys(options)) {
     if (!known.has(option)) {
-      throw new InvalidConfigError(`${where}: there is no option '${option}'; there are: ${[...known].sort().join(', ')}`);
+      throw new InvalidConfigError(
+        `${where}: there is no option '${option}'; there are: ${[...known].sort().join(', ')}`,
+      );
     }
   }
 }

@@ -1,11 +1,11 @@
 import { memory } from '../persistence/memory.ts';
 import type { Grain, GrainClass } from './grain/grain.ts';
 import type { GrainRef } from './grain/reference-types.ts';
+import { type Groups, groupsOf } from './groups.ts';
 import type { GrainKey } from './identity/grain-id.ts';
 import { nodeAddress } from './identity/silo-address.ts';
-import { type RuntimeListener, RuntimeEvents } from './observability/events.ts';
-import { loggerOf, logEvents } from './observability/log.ts';
-import { type Groups, groupsOf } from './groups.ts';
+import { RuntimeEvents, type RuntimeListener } from './observability/events.ts';
+import { logEvents, loggerOf } from './observability/log.ts';
 import { SiloRuntime } from './runtime/silo-runtime.ts';
 import { checkSiloOptions, type SiloOptions } from './silo-options.ts';
 import type { GrainStore } from './storage/grain-store.ts';
@@ -23,7 +23,8 @@ export function runtimeOf(silo: Silo): SiloRuntime {
 /**
  * A process's part in a cluster: it holds activations and runs their turns.
  *
- * Without a transport it is a cluster of its own; with the same transport and cluster name, silos find each other.
+ * Without a transport it is a cluster of its own; with the same transport and cluster name, silos find each
+ * other.
  */
 export class Silo {
   readonly name: string;
@@ -41,15 +42,18 @@ export class Silo {
   }
 
   /**
-   * Starts a silo: opens its stores, joins the cluster, and resolves when it takes calls. Rejects with `InvalidConfigError` (a class or an
-   * option is wrong, or the cluster refuses this silo), `StoreError` or `SiloUnavailableError`.
+   * Starts a silo: opens its stores, joins the cluster, and resolves when it takes calls. Rejects with
+   * `InvalidConfigError` (a class or an option is wrong, or the cluster refuses this silo), `StoreError` or
+   * `SiloUnavailableError`.
    */
   static async start(options: SiloOptions): Promise<Silo> {
     const checked = checkSiloOptions(options);
     const clock = options.clock ?? systemClock;
     const random = options.random ?? systemRandom;
     const name = checked.name ?? `silo-${random.id().slice(0, 8)}`;
-    const stores = new Map(Object.entries({ ...(checked.stores.default ? {} : { default: memory() }), ...checked.stores }));
+    const stores = new Map(
+      Object.entries({ ...(checked.stores.default ? {} : { default: memory() }), ...checked.stores }),
+    );
     const incarnation = clock.wallNow();
     const address = nodeAddress(name, incarnation);
     const events = new RuntimeEvents();
@@ -100,8 +104,8 @@ export class Silo {
   }
 
   /**
-   * Leaves the cluster in order: what runs ends, activations are handed over, then the silo goes. Turns that take longer than `drainMs` are
-   * given up. May be called again; never rejects.
+   * Leaves the cluster in order: what runs ends, activations are handed over, then the silo goes. Turns that
+   * take longer than `drainMs` are given up. May be called again; never rejects.
    */
   stop(): Promise<void> {
     this.#stopping ??= this.#end(async () => {
@@ -129,4 +133,3 @@ export class Silo {
     }
   }
 }
-

@@ -9,8 +9,9 @@ export interface Contender {
 }
 
 /**
- * The one that stays: the one on the partition's primary, else the oldest, else the one with the smallest id. A pure function of the
- * contenders, so that everybody who sees the same ones names the same winner; never nobody.
+ * The one that stays: the one on the partition's primary, else the oldest, else the one with the smallest id.
+ * A pure function of the contenders, so that everybody who sees the same ones names the same winner; never
+ * nobody.
  */
 export function winnerOf(contenders: readonly Contender[], primary: NodeAddress): Contender | undefined {
   let winner: Contender | undefined;

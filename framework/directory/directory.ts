@@ -7,22 +7,23 @@ import type { ControlChannel } from '../messaging/control-channel.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import type { Clock, Timer } from '../system/clock.ts';
 import { type Contender, winnerOf } from './conflict.ts';
-import { type Changes, type Delta, parseDelta, ProcessGroups } from './process-groups.ts';
+import { type Changes, type Delta, ProcessGroups, parseDelta } from './process-groups.ts';
 
 /**
  * Where grains are.
  *
- * A partition's primary decides for the grains in it. The role passes from silo to silo by one rule: *a primary decides only after every
- * silo present in its era has reported that it has entered the same era, together with what it holds*. Whoever has reported has
- * given up what the new era took from it, so nobody else decides; and the reports list every activation there is, so nothing
- * is activated twice. Nobody needs to know who was primary before, or in what order the changes came. A silo that is gone is not
- * present in the era; one that was gone and returns has a new epoch, which makes a new era, in which it decides nothing before it
- * has heard everybody again.
+ * A partition's primary decides for the grains in it. The role passes from silo to silo by one rule: *a
+ * primary decides only after every silo present in its era has reported that it has entered the same era,
+ * together with what it holds*. Whoever has reported has given up what the new era took from it, so nobody
+ * else decides; and the reports list every activation there is, so nothing is activated twice. Nobody needs
+ * to know who was primary before, or in what order the changes came. A silo that is gone is not present in
+ * the era; one that was gone and returns has a new epoch, which makes a new era, in which it decides nothing
+ * before it has heard everybody again.
  *
- * An activation at its primary needs no entry: the ring finds it. One that is elsewhere is a member of the process group of its
- * grain, written by the silo that holds it, kept by the partition's replicas. Reports carry digests of what a silo owns there;
- * whoever finds a difference pulls the owner's slice. The same reports go round all the time, one silo at a time: they repair
- * whatever was lost.
+ * An activation at its primary needs no entry: the ring finds it. One that is elsewhere is a member of the
+ * process group of its grain, written by the silo that holds it, kept by the partition's replicas. Reports
+ * carry digests of what a silo owns there; whoever finds a difference pulls the owner's slice. The same
+ * reports go round all the time, one silo at a time: they repair whatever was lost.
  */
 export interface DirectoryOptions {
   readonly clock: Clock;
@@ -76,7 +77,9 @@ export class Directory {
   readonly #reports = new Map<NodeAddress, Report>();
   /** Silos whose report of this era has not been taken in yet. */
   readonly #awaited = new Set<NodeAddress>();
-  /** Silos that have not yet told this one that its report, and what follows from it, is settled with them. */
+  /**
+   * Silos that have not yet told this one that its report, and what follows from it, is settled with them.
+   */
   readonly #unsettled = new Set<NodeAddress>();
   readonly #conflicts = new Set<GrainId>();
   readonly #groupListeners = new Set<(changes: Changes) => void>();
@@ -129,14 +132,19 @@ export class Directory {
     return this.#open[partition] === 1;
   }
 
-  /** Whether this silo may take turns: not while it returns from an absence and has not settled what happened meanwhile. */
+  /**
+   * Whether this silo may take turns: not while it returns from an absence and has not settled what happened
+   * meanwhile.
+   */
   get ready(): boolean {
     return !this.#membership.away && !this.#returning;
   }
 
   /** Nothing is awaited, held or in conflict. */
   get settled(): boolean {
-    return this.ready && this.#awaited.size + this.#unsettled.size + this.#conflicts.size + this.#held.length === 0;
+    return (
+      this.ready && this.#awaited.size + this.#unsettled.size + this.#conflicts.size + this.#held.length === 0
+    );
   }
 
   /** Calls `release` when the partition opens or its primary changes. False when too many wait already. */
@@ -167,7 +175,9 @@ export class Directory {
 
   // ---- what the catalog tells
 
-  /** An activation was created here. Away from its primary it gets an entry, which the replicas are told of. */
+  /**
+   * An activation was created here. Away from its primary it gets an entry, which the replicas are told of.
+   */
   created(partition: number, activation: LocalActivation): void {
     if (this.primary(partition) === this.#self) return;
     const value = { id: activation.activationId, since: activation.since };
@@ -181,7 +191,10 @@ export class Directory {
     this.#conflicts.delete(activation.id);
   }
 
-  /** The last dot this silo gave in a partition: goes with a call that found nothing here, as proof that the entry is old. */
+  /**
+   * The last dot this silo gave in a partition: goes with a call that found nothing here, as proof that the
+   * entry is old.
+   */
   lastDot(partition: number): number {
     return this.#groups[partition]?.lastDot(this.#self) ?? 0;
   }
@@ -219,12 +232,16 @@ export class Directory {
     return this.#groups[partition];
   }
 
-  /** This silo's own entries in a partition change. Resolves when the replicas that can be reached have it. */
+  /**
+   * This silo's own entries in a partition change. Resolves when the replicas that can be reached have it.
+   */
   async assert(partition: number, change: (groups: ProcessGroups) => Delta | undefined): Promise<void> {
     const delta = change(this.#groupsOf(partition));
     if (!delta) return;
     const others = this.replicas(partition).filter((silo) => silo !== this.#self);
-    await Promise.allSettled(others.map((silo) => this.#control.request(silo, 'delta', [partition, delta], 2 * REPEAT_MS)));
+    await Promise.allSettled(
+      others.map((silo) => this.#control.request(silo, 'delta', [partition, delta], 2 * REPEAT_MS)),
+    );
     this.#drop(partition);
   }
 
@@ -308,7 +325,11 @@ export class Directory {
       const digest = groups?.digest(this.#self) ?? 0;
       if (digest !== 0 && this.replicas(partition).includes(to)) digests.push(partition, digest);
     });
-    this.#control.send(to, 'report', { era: this.#era.id, load: this.#options.load(), digests } satisfies Report);
+    this.#control.send(to, 'report', {
+      era: this.#era.id,
+      load: this.#options.load(),
+      digests,
+    } satisfies Report);
   }
 
   /** Takes in a report of this era: pulls what differs, then counts it. */
@@ -316,7 +337,9 @@ export class Directory {
     const era = this.#era;
     let differing = this.#differing(silo, report);
     while (differing.length > 0) {
-      const answer = await this.#control.request(silo, 'pull', differing, 4 * REPEAT_MS).catch(() => undefined);
+      const answer = await this.#control
+        .request(silo, 'pull', differing, 4 * REPEAT_MS)
+        .catch(() => undefined);
       if (this.#era !== era || !Array.isArray(answer)) return;
       const got = new Set<number>();
       for (const [partition, delta] of answer as [number, unknown][]) {
@@ -354,7 +377,8 @@ export class Directory {
       this.#open[partition] = 1;
       for (const id of [...(this.#groups[partition]?.groups() ?? [])]) this.#resolve(partition, id);
     }
-    for (const silo of this.#era.present) if (silo !== this.#self) this.#control.send(silo, 'settled', this.#era.id);
+    for (const silo of this.#era.present)
+      if (silo !== this.#self) this.#control.send(silo, 'settled', this.#era.id);
     events.publish({ type: 'eraSettled', era: this.#era.id, tookMs: clock.now() - this.#enteredAt });
     this.#release(() => true);
     this.#readyIfAll();
@@ -427,7 +451,9 @@ export class Directory {
     return Number.isInteger(value) && (value as number) >= 0 && (value as number) < this.#open.length;
   }
 
-  /** This silo's own entries in the partitions asked for, as many as fit; the asker asks again for the rest. */
+  /**
+   * This silo's own entries in the partitions asked for, as many as fit; the asker asks again for the rest.
+   */
   #slices(partitions: readonly unknown[]): [number, Delta][] {
     const slices: [number, Delta][] = [];
     let entries = 0;
@@ -447,7 +473,10 @@ export class Directory {
     }
   }
 
-  /** A lost silo's late words must not bring its members back; those of one that this silo does not know yet come again by digest. */
+  /**
+   * A lost silo's late words must not bring its members back; those of one that this silo does not know yet
+   * come again by digest.
+   */
   #merge(partition: number, delta: Delta): void {
     if (!this.#isPartition(partition) || !this.#era.present.has(delta.owner)) return;
     if (!this.replicas(partition).includes(this.#self)) return;

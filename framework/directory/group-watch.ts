@@ -7,12 +7,15 @@ export interface GroupChange {
   readonly members: readonly string[];
 }
 
-/** How often a group is looked at on the silo of a replica; a silo that keeps the group itself looks at each change at once. */
+/**
+ * How often a group is looked at on the silo of a replica; a silo that keeps the group itself looks at each
+ * change at once.
+ */
 const LOOK_MS = 250;
 
 /**
- * Watches one group. Each item is the difference to the item before, so a slow reader gets one summary instead of a backlog; the
- * first item is the membership at the start.
+ * Watches one group. Each item is the difference to the item before, so a slow reader gets one summary
+ * instead of a backlog; the first item is the membership at the start.
  */
 export class GroupWatch implements AsyncIterableIterator<GroupChange> {
   readonly group: string;

@@ -4,11 +4,12 @@ import type { NodeAddress } from '../identity/silo-address.ts';
 /**
  * Process groups: a replicated map from a group's name to its members, as a value.
  *
- * A delta-state, observed-remove map (Almeida, Shoker, Baquero 2018) in the special case that each entry has one writer, the silo that
- * owns the member. An entry is born with a dot, its owner's next number. A replica remembers which dots of each owner it has seen;
- * a dot that it has seen and does not hold was removed, so no tombstones are kept and a removed member cannot come back. A delta says:
- * of these dots of this owner, exactly these entries live. News of an owner may arrive lost, late, twice or out of order; any
- * slice of the owner's own state repairs all of it. Merging is commutative, associative and idempotent.
+ * A delta-state, observed-remove map (Almeida, Shoker, Baquero 2018) in the special case that each entry has
+ * one writer, the silo that owns the member. An entry is born with a dot, its owner's next number. A replica
+ * remembers which dots of each owner it has seen; a dot that it has seen and does not hold was removed, so no
+ * tombstones are kept and a removed member cannot come back. A delta says: of these dots of this owner,
+ * exactly these entries live. News of an owner may arrive lost, late, twice or out of order; any slice of the
+ * owner's own state repairs all of it. Merging is commutative, associative and idempotent.
  */
 export interface Member {
   readonly owner: NodeAddress;
@@ -135,7 +136,9 @@ export class ProcessGroups {
     const dots = this.members(group)
       .filter((member) => member.owner === owner && member.dot <= upTo)
       .map((member) => member.dot);
-    return dots.length === 0 ? NO_CHANGES : this.merge({ owner, seen: { upTo: 0, beyond: dots }, entries: [] });
+    return dots.length === 0
+      ? NO_CHANGES
+      : this.merge({ owner, seen: { upTo: 0, beyond: dots }, entries: [] });
   }
 
   /** All that this replica holds of one owner, as a delta. Complete only at the owner. */
@@ -160,7 +163,10 @@ export class ProcessGroups {
     return [...this.#owned.keys()];
   }
 
-  /** The owner is lost: its members go with it, and so does what is known of it, so that it can come back and assert them anew. */
+  /**
+   * The owner is lost: its members go with it, and so does what is known of it, so that it can come back and
+   * assert them anew.
+   */
   forget(owner: NodeAddress): Changes {
     const left: Change[] = [];
     for (const [dot, group] of this.#owned.get(owner) ?? []) left.push(this.#remove(owner, dot, group));
@@ -211,7 +217,8 @@ function memberKey(owner: NodeAddress, dot: number): string {
 export function parseDelta(value: unknown): Delta | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { owner, seen, entries } = value as Record<string, unknown>;
-  if (typeof owner !== 'string' || typeof seen !== 'object' || seen === null || !Array.isArray(entries)) return undefined;
+  if (typeof owner !== 'string' || typeof seen !== 'object' || seen === null || !Array.isArray(entries))
+    return undefined;
   const { upTo, beyond } = seen as Record<string, unknown>;
   if (!isDot(upTo) || !Array.isArray(beyond) || !beyond.every(isDot)) return undefined;
   return entries.every(isEntry) ? (value as Delta) : undefined;

@@ -18,8 +18,9 @@ export interface SiloGroupsOptions {
 const ASK_MS = 1_000;
 
 /**
- * Process groups of grain ids. A member belongs to the silo that it joined on, and leaves with it. When `join` or `leave` resolves, every
- * replica of the group that can be reached has it, so `members` shows it on every silo.
+ * Process groups of grain ids. A member belongs to the silo that it joined on, and leaves with it. When
+ * `join` or `leave` resolves, every replica of the group that can be reached has it, so `members` shows it on
+ * every silo.
  */
 export class SiloGroups {
   readonly #options: SiloGroupsOptions;
@@ -29,7 +30,9 @@ export class SiloGroups {
   constructor(options: SiloGroupsOptions) {
     this.#options = options;
     this.#self = options.membership.address;
-    options.control.on('groupMembers', (_from, group) => (typeof group === 'string' ? this.#here(group) : []));
+    options.control.on('groupMembers', (_from, group) =>
+      typeof group === 'string' ? this.#here(group) : [],
+    );
     options.directory.onGroupChange((changes) => {
       for (const { group } of [...changes.joined, ...changes.left]) this.#tellWatches(group);
     });
@@ -39,10 +42,14 @@ export class SiloGroups {
     const name = checked(group);
     const { directory, clock } = this.#options;
     await directory.assert(directory.partitionOf(name), (groups) => {
-      const mine = groups.members(name).some((member) => member.owner === this.#self && member.value.id === id);
+      const mine = groups
+        .members(name)
+        .some((member) => member.owner === this.#self && member.value.id === id);
       if (mine) return undefined;
       if (groups.slice(this.#self).entries.length >= LIMITS.groupMembers) {
-        throw new OverloadedError(`group '${group}': this silo has ${LIMITS.groupMembers} members there already`);
+        throw new OverloadedError(
+          `group '${group}': this silo has ${LIMITS.groupMembers} members there already`,
+        );
       }
       return groups.join(this.#self, name, { id, since: clock.wallNow() });
     });
@@ -56,7 +63,9 @@ export class SiloGroups {
     this.#tellWatches(name);
   }
 
-  /** Ids of the members, each once, sorted. Rejects with `SiloUnavailableError` when no replica can be asked. */
+  /**
+   * Ids of the members, each once, sorted. Rejects with `SiloUnavailableError` when no replica can be asked.
+   */
   async members(group: string): Promise<string[]> {
     const name = checked(group);
     const { directory, control } = this.#options;
@@ -73,10 +82,18 @@ export class SiloGroups {
     return [];
   }
 
-  /** Membership of a group as it changes: first what it is now, then each change. Ends when its reader leaves the loop. */
+  /**
+   * Membership of a group as it changes: first what it is now, then each change. Ends when its reader leaves
+   * the loop.
+   */
   watch(group: string): GroupWatch {
     const name = checked(group);
-    const watch = new GroupWatch(name, this.#options.clock, () => this.members(group), () => this.#watches.delete(watch));
+    const watch = new GroupWatch(
+      name,
+      this.#options.clock,
+      () => this.members(group),
+      () => this.#watches.delete(watch),
+    );
     this.#watches.add(watch);
     return watch;
   }
@@ -97,6 +114,7 @@ export class SiloGroups {
 }
 
 function checked(group: string): string {
-  if (typeof group === 'string' && group.length > 0 && group.length <= LIMITS.keyBytes) return userGroup(group);
+  if (typeof group === 'string' && group.length > 0 && group.length <= LIMITS.keyBytes)
+    return userGroup(group);
   throw new InvalidConfigError(`a group's name is a string of 1 to ${LIMITS.keyBytes} characters`);
 }

@@ -2,7 +2,8 @@ import { InvalidConfigError } from '../errors.ts';
 import { recordOf } from './metadata.ts';
 import type { GrainOptions, MethodOptions, StateOptions } from './options.ts';
 
-// Decorators only record: a class can be declared anywhere, in any order, and everything is checked when a silo starts.
+// Decorators only record: a class can be declared anywhere, in any order, and everything is checked when a
+// silo starts.
 
 /** Makes a class a grain class, with options of its own. */
 export function grain(options: GrainOptions = {}) {
@@ -12,7 +13,10 @@ export function grain(options: GrainOptions = {}) {
   };
 }
 
-/** Makes a method callable from outside: async, or an async generator, whose items the caller reads with `for await`. */
+/**
+ * Makes a method callable from outside: async, or an async generator, whose items the caller reads with `for
+ * await`.
+ */
 export function method(options: MethodOptions = {}) {
   return (target: object, member: string | symbol, _descriptor?: PropertyDescriptor): void => {
     refuseStandardDecorators('@method', member);
@@ -21,7 +25,10 @@ export function method(options: MethodOptions = {}) {
   };
 }
 
-/** Makes a field part of the grain's persisted state. Its initializer is the default, also for records written before the field existed. */
+/**
+ * Makes a field part of the grain's persisted state. Its initializer is the default, also for records written
+ * before the field existed.
+ */
 export function state(options: StateOptions = {}) {
   return (target: object, member: string | symbol, _descriptor?: PropertyDescriptor): void => {
     refuseStandardDecorators('@state', member);
@@ -33,6 +40,8 @@ export function state(options: StateOptions = {}) {
 /** The decorators of the ECMAScript proposal pass a context object where these expect a name. */
 function refuseStandardDecorators(decorator: string, second: unknown): void {
   if (typeof second === 'object') {
-    throw new InvalidConfigError(`${decorator} needs "experimentalDecorators": true in the tsconfig.json that compiles this class`);
+    throw new InvalidConfigError(
+      `${decorator} needs "experimentalDecorators": true in the tsconfig.json that compiles this class`,
+    );
   }
 }

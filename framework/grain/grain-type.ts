@@ -65,7 +65,9 @@ function check(Class: GrainClass): GrainType {
   const records = recordsAlong(Class);
   const options = records.at(-1)?.grain;
   if (!options || !Object.hasOwn(Class, 'prototype') || !ownGrain(Class)) {
-    throw new InvalidConfigError(`class ${Class.name} extends Grain but is not decorated: put @grain() above it`);
+    throw new InvalidConfigError(
+      `class ${Class.name} extends Grain but is not decorated: put @grain() above it`,
+    );
   }
   const name = options.name ?? Class.name;
   if (!TYPE_NAME.test(name)) {
@@ -80,7 +82,9 @@ function check(Class: GrainClass): GrainType {
   const workers = workersOf(Class, options);
   const fields = records.flatMap((record) => record.fields);
   if (workers !== undefined && fields.length > 0) {
-    throw new InvalidConfigError(`class ${Class.name}: a worker is stateless; remove @state from ${String(fields[0]?.member)}`);
+    throw new InvalidConfigError(
+      `class ${Class.name}: a worker is stateless; remove @state from ${String(fields[0]?.member)}`,
+    );
   }
   checkOptions(Class, options);
   const reentrant = options.reentrant ?? false;
@@ -96,7 +100,8 @@ function check(Class: GrainClass): GrainType {
     idleMs: options.idleMs,
     keepAlive: options.keepAlive ?? false,
     mailboxMax: options.mailboxMax ?? LIMITS.mailbox,
-    interleaves: reentrant !== false || [...methods.values()].some((m) => m.interleave || m.readOnly || m.stream),
+    interleaves:
+      reentrant !== false || [...methods.values()].some((m) => m.interleave || m.readOnly || m.stream),
   };
 }
 
@@ -106,24 +111,40 @@ function ownGrain(Class: GrainClass): boolean {
   return recordsAlong(Class).length > parents.length && recordsAlong(Class).at(-1)?.grain !== undefined;
 }
 
-function checkMethods(Class: GrainClass, members: readonly MemberRecord<MethodOptions>[]): Map<string, MethodSpec> {
+function checkMethods(
+  Class: GrainClass,
+  members: readonly MemberRecord<MethodOptions>[],
+): Map<string, MethodSpec> {
   const methods = new Map<string, MethodSpec>();
   for (const { member, options, isStatic } of members) {
     const where = `class ${Class.name}: @method on ${String(member)}`;
-    if (isStatic) throw new InvalidConfigError(`${where}: a static method belongs to no grain; remove 'static'`);
-    if (typeof member === 'symbol') throw new InvalidConfigError(`${where}: a method needs a name that can be sent; use a string`);
+    if (isStatic)
+      throw new InvalidConfigError(`${where}: a static method belongs to no grain; remove 'static'`);
+    if (typeof member === 'symbol')
+      throw new InvalidConfigError(`${where}: a method needs a name that can be sent; use a string`);
     if (member.startsWith('#')) {
-      throw new InvalidConfigError(`${where}: a private method cannot be called from outside; remove the '#' or the decorator`);
+      throw new InvalidConfigError(
+        `${where}: a private method cannot be called from outside; remove the '#' or the decorator`,
+      );
     }
     const body: unknown = Class.prototype[member as keyof Grain];
-    if (typeof body !== 'function') throw new InvalidConfigError(`${where}: it is no method; use @state() for fields`);
-    if (member in Grain.prototype || member in Object.prototype || member.startsWith('$') || member === 'then' || member === 'toJSON') {
+    if (typeof body !== 'function')
+      throw new InvalidConfigError(`${where}: it is no method; use @state() for fields`);
+    if (
+      member in Grain.prototype ||
+      member in Object.prototype ||
+      member.startsWith('$') ||
+      member === 'then' ||
+      member === 'toJSON'
+    ) {
       throw new InvalidConfigError(`${where}: this name has a meaning of its own; choose another`);
     }
-    if (member.length > LIMITS.nameChars) throw new InvalidConfigError(`${where}: the name is longer than ${LIMITS.nameChars}`);
+    if (member.length > LIMITS.nameChars)
+      throw new InvalidConfigError(`${where}: the name is longer than ${LIMITS.nameChars}`);
     checkNumber(where, 'timeoutMs', options.timeoutMs, 1, LIMITS.callTimeoutMaxMs);
     const stream = Object.getPrototypeOf(body) === GENERATOR;
-    if (stream && options.oneWay) throw new InvalidConfigError(`${where}: a stream cannot be one-way; its caller reads it`);
+    if (stream && options.oneWay)
+      throw new InvalidConfigError(`${where}: a stream cannot be one-way; its caller reads it`);
     methods.set(member, {
       name: member,
       readOnly: options.readOnly ?? false,
@@ -135,7 +156,9 @@ function checkMethods(Class: GrainClass, members: readonly MemberRecord<MethodOp
     });
   }
   if (methods.size === 0) {
-    throw new InvalidConfigError(`class ${Class.name} has no callable method: put @method() above those that others may call`);
+    throw new InvalidConfigError(
+      `class ${Class.name} has no callable method: put @method() above those that others may call`,
+    );
   }
   return methods;
 }
@@ -148,12 +171,16 @@ function checkFields(
   const records = new Map<string, { name: string; store: string; fields: string[] }>();
   for (const { member, options, isStatic } of members) {
     const where = `class ${Class.name}: @state on ${String(member)}`;
-    if (isStatic) throw new InvalidConfigError(`${where}: a static field belongs to no grain; remove 'static'`);
-    if (typeof member === 'symbol') throw new InvalidConfigError(`${where}: a field needs a name that can be stored; use a string`);
-    if (member.startsWith('#')) throw new InvalidConfigError(`${where}: a private field cannot be read by the store; remove the '#'`);
+    if (isStatic)
+      throw new InvalidConfigError(`${where}: a static field belongs to no grain; remove 'static'`);
+    if (typeof member === 'symbol')
+      throw new InvalidConfigError(`${where}: a field needs a name that can be stored; use a string`);
+    if (member.startsWith('#'))
+      throw new InvalidConfigError(`${where}: a private field cannot be read by the store; remove the '#'`);
     const descriptor = propertyAlong(Class.prototype, member);
     if (descriptor) {
-      const remedy = typeof descriptor.value === 'function' ? 'use @method() for methods' : 'decorate the field behind it';
+      const remedy =
+        typeof descriptor.value === 'function' ? 'use @method() for methods' : 'decorate the field behind it';
       throw new InvalidConfigError(`${where}: it is no field; ${remedy}`);
     }
     const name = options.name ?? 'state';
@@ -163,7 +190,9 @@ function checkFields(
     const store = options.store ?? defaultStore;
     const record = records.get(name) ?? { name, store, fields: [] };
     if (record.store !== store) {
-      throw new InvalidConfigError(`${where}: record '${name}' is in store '${record.store}' already; one record has one store`);
+      throw new InvalidConfigError(
+        `${where}: record '${name}' is in store '${record.store}' already; one record has one store`,
+      );
     }
     if (!record.fields.includes(member)) record.fields.push(member);
     records.set(name, record);
@@ -188,16 +217,26 @@ function checkOptions(Class: GrainClass, options: GrainOptions): void {
   }
 }
 
-function checkNumber(where: string, option: string, value: number | undefined, min: number, max: number): void {
+function checkNumber(
+  where: string,
+  option: string,
+  value: number | undefined,
+  min: number,
+  max: number,
+): void {
   if (value === undefined || (Number.isFinite(value) && value >= min && value <= max)) return;
-  throw new InvalidConfigError(`${where}: ${option} is ${String(value)}; it must be a number from ${min} to ${max}`);
+  throw new InvalidConfigError(
+    `${where}: ${option} is ${String(value)}; it must be a number from ${min} to ${max}`,
+  );
 }
 
 function workersOf(Class: GrainClass, { placement }: GrainOptions): number | undefined {
   if (typeof placement !== 'object' || !('workers' in placement)) return undefined;
   const { workers } = placement;
   if (!Number.isInteger(workers) || workers < 1 || workers > 10_000) {
-    throw new InvalidConfigError(`class ${Class.name}: @grain: workers is ${workers}; it must be a whole number from 1 to 10000`);
+    throw new InvalidConfigError(
+      `class ${Class.name}: @grain: workers is ${workers}; it must be a whole number from 1 to 10000`,
+    );
   }
   return workers;
 }

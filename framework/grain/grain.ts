@@ -32,14 +32,17 @@ export function construct<G extends Grain>(Class: GrainClass<G>, host: GrainHost
 }
 
 /**
- * What grain classes extend. An instance lives in one activation: it is made when a call comes and the grain is active nowhere, and
- * runs one call at a time.
+ * What grain classes extend. An instance lives in one activation: it is made when a call comes and the grain
+ * is active nowhere, and runs one call at a time.
  */
 export abstract class Grain {
   readonly #host: GrainHost;
 
   constructor() {
-    assert(nextHost, 'a grain is made by its silo: use silo.grain(Type, key) to get a reference instead of `new`');
+    assert(
+      nextHost,
+      'a grain is made by its silo: use silo.grain(Type, key) to get a reference instead of `new`',
+    );
     this.#host = nextHost;
   }
 
@@ -56,14 +59,18 @@ export abstract class Grain {
     return this.#host.context;
   }
 
-  /** A reference to another grain. Calls through it belong to the call that runs now: its deadline, its chain and its baggage. */
+  /**
+   * A reference to another grain. Calls through it belong to the call that runs now: its deadline, its chain
+   * and its baggage.
+   */
   grain<G extends Grain>(type: GrainClass<G> | string, key: GrainKey): GrainRef<G> {
     return this.#host.reference(type, key) as GrainRef<G>;
   }
 
   /**
-   * Writes a record's fields as they are now, if nobody else has written since they were read. Throws `StateConflictError` when
-   * somebody has, `StoreError` when the outcome is unknown; after either this activation ends with the turns that run.
+   * Writes a record's fields as they are now, if nobody else has written since they were read. Throws
+   * `StateConflictError` when somebody has, `StoreError` when the outcome is unknown; after either this
+   * activation ends with the turns that run.
    */
   save(record = 'state'): Promise<void> {
     return this.#host.save(record);
@@ -79,9 +86,15 @@ export abstract class Grain {
     return this.#host.clear(record);
   }
 
-  /** Runs before the first call, with the state read. If it throws, the calls that wait fail with `ActivationError`. */
+  /**
+   * Runs before the first call, with the state read. If it throws, the calls that wait fail with
+   * `ActivationError`.
+   */
   async onActivate(): Promise<void> {}
 
-  /** Runs after the last call; calls that come meanwhile wait for the next activation. Not run when the process dies. */
+  /**
+   * Runs after the last call; calls that come meanwhile wait for the next activation. Not run when the
+   * process dies.
+   */
   async onDeactivate(_reason: DeactivationReason): Promise<void> {}
 }

@@ -7,8 +7,8 @@ export interface GrainOptions {
   /** Where new activations go. Default `'ring'`. */
   readonly placement?: PlacementOption;
   /**
-   * `true`: calls run interleaved at their awaits. `'callChain'`: only a call that comes back within its own chain does, which
-   * would be a deadlock otherwise. Default `false`: one call at a time.
+   * `true`: calls run interleaved at their awaits. `'callChain'`: only a call that comes back within its own
+   * chain does, which would be a deadlock otherwise. Default `false`: one call at a time.
    */
   readonly reentrant?: boolean | 'callChain';
   /** Milliseconds without a call after which an activation is collected. Default: the silo's, ten minutes. */
@@ -22,8 +22,9 @@ export interface GrainOptions {
 }
 
 /**
- * `'ring'`: on the silo that the ring names. `'preferLocal'`: on the caller's silo. `'random'`; `'leastLoaded'`: on the silo with the fewest
- * activations. `{ workers: n }`: stateless, up to `n` activations on each silo, calls run wherever they are made. Or a `Placement` of your own.
+ * `'ring'`: on the silo that the ring names. `'preferLocal'`: on the caller's silo. `'random'`;
+ * `'leastLoaded'`: on the silo with the fewest activations. `{ workers: n }`: stateless, up to `n`
+ * activations on each silo, calls run wherever they are made. Or a `Placement` of your own.
  */
 export type PlacementOption =
   | 'ring'
@@ -68,4 +69,10 @@ export interface CallOptions {
 }
 
 /** Why an activation ends: `onDeactivate(reason)`. */
-export type DeactivationReason = 'idle' | 'requested' | 'shutdown' | 'conflict' | 'stateConflict' | 'storeFailed';
+export type DeactivationReason =
+  | 'idle'
+  | 'requested'
+  | 'shutdown'
+  | 'conflict'
+  | 'stateConflict'
+  | 'storeFailed';

@@ -17,7 +17,10 @@ export type RemoteMethod<M> = M extends (...args: infer Args) => infer Result
     : (...args: Args) => Promise<Awaited<Result>>
   : never;
 
-/** A typed reference to a grain: calling a method on it calls the grain, wherever that is. Can travel in calls and be kept in state. */
+/**
+ * A typed reference to a grain: calling a method on it calls the grain, wherever that is. Can travel in calls
+ * and be kept in state.
+ */
 export type GrainRef<G extends Grain> = {
   readonly [Name in MethodName<G>]: RemoteMethod<G[Name]>;
 } & {

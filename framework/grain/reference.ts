@@ -28,9 +28,10 @@ const NOT_METHODS = new Set(['then', 'toJSON', 'asymmetricMatch']);
 type Send = (this: Reference, ...args: unknown[]) => unknown;
 
 /**
- * What stands for a grain. Each type has a class of references of its own, with a method for each of the grain's, so that a call is a
- * plain method call. At the end of its prototype chain sits a proxy: whatever else is asked for becomes a call too, which the silo refuses
- * by name, so a mistake in a name gets an answer from the one place that knows.
+ * What stands for a grain. Each type has a class of references of its own, with a method for each of the
+ * grain's, so that a call is a plain method call. At the end of its prototype chain sits a proxy: whatever
+ * else is asked for becomes a call too, which the silo refuses by name, so a mistake in a name gets an answer
+ * from the one place that knows.
  */
 export class Reference {
   readonly #id: GrainId;
@@ -107,7 +108,8 @@ const anyMethod = new Proxy(Object.create(null) as object, {
   has: () => false,
 });
 
-// `constructor` and the like are not taken from Object.prototype, and not from this class either: they are names like any other.
+// `constructor` and the like are not taken from Object.prototype, and not from this class either: they are
+// names like any other.
 Object.setPrototypeOf(Reference.prototype, anyMethod);
 delete (Reference.prototype as { constructor?: unknown }).constructor;
 
@@ -120,7 +122,11 @@ export const UntypedReference: ReferenceClass = Reference;
 export function referenceClass(methods: ReadonlyMap<string, MethodSpec>): ReferenceClass {
   const Class = class extends Reference {};
   for (const [name, spec] of methods) {
-    Object.defineProperty(Class.prototype, name, { value: Reference.sender(name, spec), writable: true, configurable: true });
+    Object.defineProperty(Class.prototype, name, {
+      value: Reference.sender(name, spec),
+      writable: true,
+      configurable: true,
+    });
   }
   if (!methods.has('constructor')) delete (Class.prototype as { constructor?: unknown }).constructor;
   return Class;

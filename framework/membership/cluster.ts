@@ -2,7 +2,10 @@ import type { NodeAddress } from '../identity/silo-address.ts';
 import { Ring } from '../ring/ring.ts';
 import { addressOf, type SiloEntry, type View } from './view.ts';
 
-/** One moment of the cluster: who is there, who is responsible for what. Immutable; a new one is made at every change that matters. */
+/**
+ * One moment of the cluster: who is there, who is responsible for what. Immutable; a new one is made at every
+ * change that matters.
+ */
 export class Era {
   readonly id: string;
   readonly ring: Ring;
@@ -53,7 +56,9 @@ export interface Departure {
   readonly graceful: boolean;
 }
 
-/** What a node needs of the cluster; a silo has it from its membership, a client by following the silos' news. */
+/**
+ * What a node needs of the cluster; a silo has it from its membership, a client by following the silos' news.
+ */
 export interface Cluster {
   readonly era: Era;
   /** Called after every change of era, in order. Returns how to stop. */

@@ -2,9 +2,14 @@
 export interface DetectionTimes {
   /** Spacing of heartbeats. */
   readonly heartbeatMs: number;
-  /** Silence after which a silo is asked whether it is there: a dead process answers at once, through the transport, that it is not. */
+  /**
+   * Silence after which a silo is asked whether it is there: a dead process answers at once, through the
+   * transport, that it is not.
+   */
   readonly probeMs: number;
-  /** Silence after which a silo that exists but says nothing (frozen, starved, cut off) counts as unreachable. */
+  /**
+   * Silence after which a silo that exists but says nothing (frozen, starved, cut off) counts as unreachable.
+   */
   readonly suspectMs: number;
 }
 
@@ -13,9 +18,9 @@ export const DETECTION: DetectionTimes = Object.freeze({ heartbeatMs: 250, probe
 export type Verdict = 'fine' | 'probe' | 'suspect';
 
 /**
- * How one silo's silence is judged: against a bound that stretches with the usual spacing of its heartbeats, as in the accrual
- * detectors (Hayashibara et al. 2004) but with a hard end, so that a frozen silo is found in bounded time however
- * irregular it was before. Pure: time is an argument.
+ * How one silo's silence is judged: against a bound that stretches with the usual spacing of its heartbeats,
+ * as in the accrual detectors (Hayashibara et al. 2004) but with a hard end, so that a frozen silo is found
+ * in bounded time however irregular it was before. Pure: time is an argument.
  */
 export class Heartbeats {
   readonly #times: DetectionTimes;

@@ -23,10 +23,12 @@ export interface MembershipOptions {
 }
 
 /**
- * A silo's part in its cluster: it tells where it is in its life, watches a few others and is watched by a few, and spreads what it learns.
+ * A silo's part in its cluster: it tells where it is in its life, watches a few others and is watched by a
+ * few, and spreads what it learns.
  *
- * News (a status, a claim, a refutation) is broadcast once. Heartbeats carry a digest of the view, so what a broadcast lost is found at the
- * next heartbeat and repaired by exchanging views. A silo that is claimed unreachable and hears of it refutes the claim by a new epoch.
+ * News (a status, a claim, a refutation) is broadcast once. Heartbeats carry a digest of the view, so what a
+ * broadcast lost is found at the next heartbeat and repaired by exchanging views. A silo that is claimed
+ * unreachable and hears of it refutes the claim by a new epoch.
  */
 export class Membership implements Cluster {
   readonly #options: MembershipOptions;
@@ -97,7 +99,10 @@ export class Membership implements Cluster {
     return this.#keeper.onEra(listener);
   }
 
-  /** Joins: hears the view from a silo that is there, or finds that this one is the first. Resolves when this silo is active. */
+  /**
+   * Joins: hears the view from a silo that is there, or finds that this one is the first. Resolves when this
+   * silo is active.
+   */
   async join(): Promise<void> {
     this.#tick = this.#clock.inBackground(this.#options.times.heartbeatMs, () => this.#beat());
     this.#news([this.#self]);
@@ -137,8 +142,8 @@ export class Membership implements Cluster {
   }
 
   /**
-   * Notices that this silo was paused: its own heartbeat is later than the time after which others give it up. To be asked before
-   * every turn with the present time; cheap.
+   * Notices that this silo was paused: its own heartbeat is later than the time after which others give it
+   * up. To be asked before every turn with the present time; cheap.
    */
   checkAway(now: number): boolean {
     const forMs = now - this.#lastTickAt - this.#options.times.heartbeatMs;
@@ -230,7 +235,8 @@ export class Membership implements Cluster {
       this.#disagreements.delete(from);
       return;
     }
-    // News may be on its way still: only a difference that lasts is repaired. One that we claimed gone must hear of it at once.
+    // News may be on its way still: only a difference that lasts is repaired. One that we claimed gone must
+    // hear of it at once.
     const times = (this.#disagreements.get(from) ?? 0) + 1;
     this.#disagreements.set(from, times);
     const known = this.#view.get(nodeName(from));
@@ -315,11 +321,18 @@ export class Membership implements Cluster {
     return true;
   }
 
-  /** A silo of this name has been here before. One that still answers must not be pushed out by a configuration mistake. */
+  /**
+   * A silo of this name has been here before. One that still answers must not be pushed out by a
+   * configuration mistake.
+   */
   async #replace(earlier: SiloEntry): Promise<void> {
     const gone = earlier.status === 'left' || earlier.unreachable;
     const answers =
-      !gone && (await this.#control.request(addressOf(earlier), 'ping', null, this.#options.times.probeMs).then(() => true, () => false));
+      !gone &&
+      (await this.#control.request(addressOf(earlier), 'ping', null, this.#options.times.probeMs).then(
+        () => true,
+        () => false,
+      ));
     if (answers || earlier.incarnation > this.#options.incarnation) {
       throw new InvalidConfigError(
         answers
@@ -329,7 +342,10 @@ export class Membership implements Cluster {
     }
   }
 
-  /** Nobody is active. Of those that are starting at the same moment the first by name goes first, the others join it. */
+  /**
+   * Nobody is active. Of those that are starting at the same moment the first by name goes first, the others
+   * join it.
+   */
   async #mayBeFirst(): Promise<boolean> {
     const { endpoint } = this.#options;
     await endpoint.flush();
@@ -367,14 +383,19 @@ export class Membership implements Cluster {
     this.#tick = this.#clock.inBackground(times.heartbeatMs, () => this.#beat());
     if (this.#self.status === 'joining') this.#news([this.#self]);
     const others = this.#view.entries().filter((e) => e.status !== 'left' && e !== this.#self);
-    const { watchers, watched } = neighbours(this.#self, others.filter((e) => !e.unreachable));
+    const { watchers, watched } = neighbours(
+      this.#self,
+      others.filter((e) => !e.unreachable),
+    );
     for (const entry of watchers) this.#control.send(addressOf(entry), 'beat', this.#view.digest);
     this.#knock(others.filter((e) => e.unreachable));
     this.#judge(now, watched);
     this.onHeartbeat();
   }
 
-  /** One silo that is claimed gone gets a heartbeat now and then, so that two halves find each other again. */
+  /**
+   * One silo that is claimed gone gets a heartbeat now and then, so that two halves find each other again.
+   */
   #knock(gone: readonly SiloEntry[]): void {
     const entry = gone[this.#knocks++ % Math.max(gone.length, 1)];
     if (entry) this.#control.send(addressOf(entry), 'beat', this.#view.digest);
@@ -394,7 +415,10 @@ export class Membership implements Cluster {
     }
   }
 
-  /** Asks whether a silo is there. Its answer counts as a heartbeat; that nobody listens is a claim (see `#nobodyAt`). */
+  /**
+   * Asks whether a silo is there. Its answer counts as a heartbeat; that nobody listens is a claim (see
+   * `#nobodyAt`).
+   */
   #probe(silo: NodeAddress): void {
     if (this.#probing.has(silo)) return;
     this.#probing.add(silo);
@@ -428,8 +452,9 @@ export class Membership implements Cluster {
 }
 
 /**
- * Who watches whom: on a circle of hashed names each silo is watched by those that come next. In a small cluster, by everybody. So a silo
- * sends and receives a bounded number of heartbeats, however large the cluster is.
+ * Who watches whom: on a circle of hashed names each silo is watched by those that come next. In a small
+ * cluster, by everybody. So a silo sends and receives a bounded number of heartbeats, however large the
+ * cluster is.
  */
 function neighbours(
   self: SiloEntry,

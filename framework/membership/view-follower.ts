@@ -3,7 +3,7 @@ import type { ControlChannel } from '../messaging/control-channel.ts';
 import { isPowerOfTwo } from '../ring/ring.ts';
 import type { Clock, Timer } from '../system/clock.ts';
 import { type Cluster, type Departure, type Era, EraKeeper } from './cluster.ts';
-import { parseEntries, View } from './view.ts';
+import { parseEntries, type SiloEntry, View } from './view.ts';
 
 export interface ViewFollowerOptions {
   readonly partitions: number;
@@ -12,13 +12,18 @@ export interface ViewFollowerOptions {
   readonly control: ControlChannel;
 }
 
-/** The cluster as a client knows it: it hears the silos' news, and asks one of them now and then in case it missed some. */
+/**
+ * The cluster as a client knows it: it hears the silos' news, and asks one of them now and then in case it
+ * missed some.
+ */
 export class ViewFollower implements Cluster {
   readonly #options: ViewFollowerOptions;
   #view = new View();
   readonly #keeper: EraKeeper;
   #timer: Timer | undefined;
   #asking: Promise<void> | undefined;
+  /** News that came while a silo was asked: its answer may be older than they are. */
+  #heardMeanwhile: SiloEntry[] = [];
   #stopped = false;
 
   constructor(options: ViewFollowerOptions) {
@@ -45,6 +50,7 @@ export class ViewFollower implements Cluster {
 
   /** Asks a silo for the view now. Resolves when it answered, or when none did. */
   refresh(suspected: NodeAddress | null = null): Promise<void> {
+    if (!this.#asking) this.#heardMeanwhile = [];
     this.#asking ??= this.#options.control
       .requestAnySilo('follow', suspected, 2_000)
       .then(
@@ -66,20 +72,28 @@ export class ViewFollower implements Cluster {
   #schedule(): void {
     this.#timer?.cancel();
     if (this.#stopped) return;
-    // Without a silo in sight, the first to appear will be heard by its news; asking is for news that was lost.
+    // Without a silo in sight, the first to appear will be heard by its news; asking is for news that was
+    // lost.
     this.#timer = this.#options.clock.inBackground(this.#options.refreshMs, () => void this.refresh());
   }
 
   #learn(body: unknown): void {
-    if (this.#view.merge(parseEntries(body)).length > 0) this.#keeper.update(this.#view);
+    const entries = parseEntries(body);
+    if (this.#asking) this.#heardMeanwhile.push(...entries);
+    if (this.#view.merge(entries).length > 0) this.#keeper.update(this.#view);
   }
 
-  /** A silo's view takes the place of ours: silos that nobody remembers, since all that knew them are gone too, must go here as well. */
+  /**
+   * A silo's view takes the place of ours: silos that nobody remembers, since all that knew them are gone
+   * too, must go here as well.
+   */
   #replace(answer: unknown): void {
     const [partitions, entries] = Array.isArray(answer) ? answer : [];
     if (isPowerOfTwo(partitions)) this.#keeper.partitions = partitions;
     this.#view = new View();
     this.#view.merge(parseEntries(entries));
+    this.#view.merge(this.#heardMeanwhile);
+    this.#heardMeanwhile = [];
     this.#keeper.update(this.#view);
   }
 }

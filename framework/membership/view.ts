@@ -12,7 +12,10 @@ export interface SiloEntry {
   /** One life of a silo of that name; a later one replaces an earlier one altogether. */
   readonly incarnation: number;
   readonly status: SiloStatus;
-  /** Grows when the silo refutes a claim that it is unreachable, or finds that it was away: what it said before is then stale. */
+  /**
+   * Grows when the silo refutes a claim that it is unreachable, or finds that it was away: what it said
+   * before is then stale.
+   */
   readonly epoch: number;
   /** Somebody who watches it could not reach it in this epoch. */
   readonly unreachable: boolean;
@@ -25,9 +28,10 @@ export function addressOf(entry: SiloEntry): NodeAddress {
 }
 
 /**
- * The cluster as one silo knows it: a CRDT. Two views merge entry by entry: the later incarnation wins; within one, status, epoch and
- * the claim of that epoch each move forward only. Merging is commutative, associative and idempotent, so news may be lost, repeated
- * and reordered, and views that have heard the same agree. The refutable claim is SWIM's suspicion (Das, Gupta, Motivala 2002).
+ * The cluster as one silo knows it: a CRDT. Two views merge entry by entry: the later incarnation wins;
+ * within one, status, epoch and the claim of that epoch each move forward only. Merging is commutative,
+ * associative and idempotent, so news may be lost, repeated and reordered, and views that have heard the same
+ * agree. The refutable claim is SWIM's suspicion (Das, Gupta, Motivala 2002).
  */
 export class View {
   readonly #entries = new Map<string, SiloEntry>();
@@ -66,13 +70,17 @@ export class View {
   }
 
   /**
-   * Names the moment in the cluster's history that decides who is responsible for what: two silos with the same era have the same
-   * ring and wait for the same silos. Statuses and epochs only grow, so an era never comes back.
+   * Names the moment in the cluster's history that decides who is responsible for what: two silos with the
+   * same era have the same ring and wait for the same silos. Statuses and epochs only grow, so an era never
+   * comes back.
    */
   get era(): string {
     const present = this.present();
     if (present.length === 0) return '';
-    const text = present.map((e) => `${addressOf(e)} ${e.epoch} ${e.status}`).sort().join('\n');
+    const text = present
+      .map((e) => `${addressOf(e)} ${e.epoch} ${e.status}`)
+      .sort()
+      .join('\n');
     return `${present.length}.${hash32(text).toString(36)}.${hash32(text, 0x5bd1e995).toString(36)}`;
   }
 
@@ -94,7 +102,9 @@ function fingerprint(entry: SiloEntry): string {
 function join(known: SiloEntry | undefined, news: SiloEntry): SiloEntry {
   if (known === undefined || news.incarnation > known.incarnation) return news;
   if (news.incarnation < known.incarnation) return known;
-  const status = STATUSES[Math.max(STATUSES.indexOf(known.status), STATUSES.indexOf(news.status))] as SiloStatus;
+  const status = STATUSES[
+    Math.max(STATUSES.indexOf(known.status), STATUSES.indexOf(news.status))
+  ] as SiloStatus;
   const epoch = Math.max(known.epoch, news.epoch);
   const unreachable =
     (known.epoch === epoch && known.unreachable) || (news.epoch === epoch && news.unreachable);

@@ -5,10 +5,15 @@ import { pack, unpack } from '../serialization/codec.ts';
 import type { Clock, Timer } from '../system/clock.ts';
 import type { Endpoint } from '../transport/transport.ts';
 
-/** Version of everything that nodes say to each other. Nodes of different versions do not talk; a silo is refused at join. */
+/**
+ * Version of everything that nodes say to each other. Nodes of different versions do not talk; a silo is
+ * refused at join.
+ */
 export const PROTOCOL = 1;
 
-/** Handles one kind of message. What it returns (or resolves to) answers a request; what it throws rejects it. */
+/**
+ * Handles one kind of message. What it returns (or resolves to) answers a request; what it throws rejects it.
+ */
 export type ControlHandler = (from: NodeAddress, body: unknown) => unknown;
 
 interface PendingRequest {
@@ -22,8 +27,9 @@ const REPLY = 'reply';
 const REFUSAL = 'refusal';
 
 /**
- * What nodes say to each other besides calls: membership, directory, handoff. Messages are `[protocol, kind, from, request, body]`
- * on the control lane; `request` is zero unless an answer is wanted. Messages may be lost; whoever sends one has a way to repair that.
+ * What nodes say to each other besides calls: membership, directory, handoff. Messages are `[protocol, kind,
+ * from, request, body]` on the control lane; `request` is zero unless an answer is wanted. Messages may be
+ * lost; whoever sends one has a way to repair that.
  */
 export class ControlChannel {
   readonly #self: NodeAddress;
@@ -60,7 +66,10 @@ export class ControlChannel {
     this.#endpoint?.broadcast(this.#encode(kind, 0, body));
   }
 
-  /** Asks one node. Rejects with `SiloUnavailableError` when it is not there or says nothing for `timeoutMs`, or with what it threw. */
+  /**
+   * Asks one node. Rejects with `SiloUnavailableError` when it is not there or says nothing for `timeoutMs`,
+   * or with what it threw.
+   */
   request(to: NodeAddress, kind: string, body: unknown, timeoutMs: number): Promise<unknown> {
     return this.#ask(to, kind, body, timeoutMs);
   }
@@ -82,7 +91,8 @@ export class ControlChannel {
     if (typeof kind !== 'string' || typeof from !== 'string' || !Number.isSafeInteger(request)) {
       return this.#drop('malformed envelope');
     }
-    if (kind === REPLY || kind === REFUSAL) return this.#settle(protocol, kind, from, request as number, body);
+    if (kind === REPLY || kind === REFUSAL)
+      return this.#settle(protocol, kind, from, request as number, body);
     if (protocol !== PROTOCOL) {
       this.#drop(`protocol ${String(protocol)} from ${from}`);
       if (request !== 0) this.#refuse(from, request as number, protocolMismatch(protocol));
@@ -96,7 +106,9 @@ export class ControlChannel {
     const pending = this.#pending.get(ticket);
     if (pending) {
       this.#forget(ticket, pending);
-      pending.reject(new SiloUnavailableError(to ? `nobody listens at ${to}` : 'no silo of the cluster is running'));
+      pending.reject(
+        new SiloUnavailableError(to ? `nobody listens at ${to}` : 'no silo of the cluster is running'),
+      );
     }
     if (to) this.onUndeliverable(to);
   }
@@ -116,7 +128,11 @@ export class ControlChannel {
     return new Promise((resolve, reject) => {
       const timer = this.#clock.after(timeoutMs, () => {
         this.#pending.delete(ticket);
-        reject(new SiloUnavailableError(`${to ?? 'the silo that was asked'} said nothing for ${timeoutMs} ms ('${kind}')`));
+        reject(
+          new SiloUnavailableError(
+            `${to ?? 'the silo that was asked'} said nothing for ${timeoutMs} ms ('${kind}')`,
+          ),
+        );
       });
       this.#pending.set(ticket, { to, timer, resolve, reject });
       const payload = this.#encode(kind, ticket, body);

@@ -1,6 +1,9 @@
 import type { NodeAddress } from '../identity/silo-address.ts';
 
-/** Everything that the runtime tells about itself. Logs, metrics, tests and checkers subscribe; nothing in the runtime depends on them. */
+/**
+ * Everything that the runtime tells about itself. Logs, metrics, tests and checkers subscribe; nothing in the
+ * runtime depends on them.
+ */
 export type RuntimeEvent =
   | { readonly type: 'siloStarted'; readonly silo: NodeAddress }
   | { readonly type: 'siloStopped'; readonly silo: NodeAddress }
@@ -13,7 +16,12 @@ export type RuntimeEvent =
   | { readonly type: 'messageDropped'; readonly lane: string; readonly reason: string }
   | { readonly type: 'activationCreated'; readonly grain: string; readonly activationId: string }
   | { readonly type: 'activationReady'; readonly grain: string; readonly activationId: string }
-  | { readonly type: 'activationFailed'; readonly grain: string; readonly activationId: string; readonly error: unknown }
+  | {
+      readonly type: 'activationFailed';
+      readonly grain: string;
+      readonly activationId: string;
+      readonly error: unknown;
+    }
   | {
       readonly type: 'activationGone';
       readonly grain: string;
@@ -27,12 +35,27 @@ export type RuntimeEvent =
       readonly loser: string;
       readonly loserSilo: NodeAddress;
     }
-  | { readonly type: 'turnStarted'; readonly grain: string; readonly activationId: string; readonly method: string }
-  | { readonly type: 'turnEnded'; readonly grain: string; readonly activationId: string; readonly method: string }
+  | {
+      readonly type: 'turnStarted';
+      readonly grain: string;
+      readonly activationId: string;
+      readonly method: string;
+    }
+  | {
+      readonly type: 'turnEnded';
+      readonly grain: string;
+      readonly activationId: string;
+      readonly method: string;
+    }
   | { readonly type: 'callRetried'; readonly grain: string; readonly method: string; readonly reason: string }
   | { readonly type: 'callForwarded'; readonly grain: string; readonly to: NodeAddress }
   | { readonly type: 'callExpired'; readonly grain: string; readonly method: string }
-  | { readonly type: 'oneWayFailed'; readonly grain: string; readonly method: string; readonly error: unknown }
+  | {
+      readonly type: 'oneWayFailed';
+      readonly grain: string;
+      readonly method: string;
+      readonly error: unknown;
+    }
   | { readonly type: 'hookFailed'; readonly grain: string; readonly hook: string; readonly error: unknown }
   | { readonly type: 'recordSaved'; readonly grain: string; readonly record: string; readonly etag: string }
   | { readonly type: 'listenerFailed'; readonly error: unknown };
@@ -41,8 +64,8 @@ export type RuntimeEventType = RuntimeEvent['type'];
 export type RuntimeListener = (event: RuntimeEvent) => void;
 
 /**
- * The event stream of one silo or client. What happens at every call or activation is published only while `active`, so that it costs
- * one comparison when nobody wants it; what is rare is always published.
+ * The event stream of one silo or client. What happens at every call or activation is published only while
+ * `active`, so that it costs one comparison when nobody wants it; what is rare is always published.
  */
 export class RuntimeEvents {
   readonly #listeners = new Set<RuntimeListener>();
@@ -56,7 +79,10 @@ export class RuntimeEvents {
     return () => this.#rareListeners.delete(listener);
   }
 
-  /** Listens until the returned function is called. A listener runs within the runtime: it must be quick and must not throw. */
+  /**
+   * Listens until the returned function is called. A listener runs within the runtime: it must be quick and
+   * must not throw.
+   */
   subscribe(listener: RuntimeListener): () => void {
     this.#listeners.add(listener);
     this.active = true;

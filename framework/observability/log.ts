@@ -3,7 +3,10 @@ import type { RuntimeEvent, RuntimeEvents } from './events.ts';
 
 export type LogOption = Logger | 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** A logger from what the user gave: a pino logger of their own, or a level. Warnings by default, to standard error. */
+/**
+ * A logger from what the user gave: a pino logger of their own, or a level. Warnings by default, to standard
+ * error.
+ */
 export function loggerOf(option: LogOption | undefined, bindings: Record<string, unknown>): Logger {
   if (typeof option === 'object') return option.child(bindings);
   return pino({ level: option ?? 'warn', base: bindings }, pino.destination({ fd: 2, sync: true }));
@@ -29,7 +32,10 @@ function write(log: Logger, event: RuntimeEvent): void {
     case 'messageDropped':
       return log.warn({ lane: event.lane, reason: event.reason }, 'a message was dropped');
     case 'oneWayFailed':
-      return log.error({ grain: event.grain, method: event.method, err: event.error }, 'a one-way call failed');
+      return log.error(
+        { grain: event.grain, method: event.method, err: event.error },
+        'a one-way call failed',
+      );
     case 'hookFailed':
       return log.error({ grain: event.grain, hook: event.hook, err: event.error }, 'a hook failed');
     case 'listenerFailed':

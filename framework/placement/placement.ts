@@ -7,13 +7,19 @@ export interface PlacementCandidate {
   readonly load: number;
 }
 
-/** What a placement may look at. All of it is the same however often it is asked, so a placement can be a pure function. */
+/**
+ * What a placement may look at. All of it is the same however often it is asked, so a placement can be a pure
+ * function.
+ */
 export interface PlacementRequest {
   /** The grain, as `Type/key`. */
   readonly grain: string;
   /** The silo that the call came from; undefined when it came from a client. */
   readonly caller: string | undefined;
-  /** Silos that have the grain's class, in the order in which the ring prefers them for this grain. Never empty. */
+  /**
+   * Silos that have the grain's class, in the order in which the ring prefers them for this grain. Never
+   * empty.
+   */
   readonly candidates: readonly PlacementCandidate[];
   readonly random: Random;
 }

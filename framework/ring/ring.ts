@@ -2,17 +2,23 @@ import { hash32, mix32 } from '../identity/hash.ts';
 
 /** Whether a number can be a cluster's number of partitions. */
 export function isPowerOfTwo(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65_536 && Math.log2(value as number) % 1 === 0;
+  return (
+    Number.isInteger(value) &&
+    (value as number) >= 1 &&
+    (value as number) <= 65_536 &&
+    Math.log2(value as number) % 1 === 0
+  );
 }
 
 /**
  * The ring: which silo is responsible for which partition, as a pure function of the silos' names.
  *
- * Every silo scores every partition (rendezvous hashing, Thaler and Ravishankar 1998); a partition prefers silos by score. Scores alone
- * balance badly at a thousand partitions, so each silo takes at most its fair share: partitions propose to silos in their order of
- * preference, and a full silo refuses the one it scores lowest (deferred acceptance, Gale and Shapley 1962). Both sides rank a pair by
- * the same score, so there is exactly one stable outcome and the order of proposals does not matter. A join or leave
- * changes the shares by a little, and so moves little more than the one share it must.
+ * Every silo scores every partition (rendezvous hashing, Thaler and Ravishankar 1998); a partition prefers
+ * silos by score. Scores alone balance badly at a thousand partitions, so each silo takes at most its fair
+ * share: partitions propose to silos in their order of preference, and a full silo refuses the one it scores
+ * lowest (deferred acceptance, Gale and Shapley 1962). Both sides rank a pair by the same score, so there is
+ * exactly one stable outcome and the order of proposals does not matter. A join or leave changes the shares
+ * by a little, and so moves little more than the one share it must.
  */
 export class Ring {
   readonly partitions: number;
@@ -51,7 +57,10 @@ export class Ring {
     return mix32((this.#seeds[silo] as number) ^ Math.imul(partition + 1, 0x9e3779b1));
   }
 
-  /** Whether `partition` prefers silo `a` to silo `b`, and equally whether it is worth more to `a` than to `b`. */
+  /**
+   * Whether `partition` prefers silo `a` to silo `b`, and equally whether it is worth more to `a` than to
+   * `b`.
+   */
   #before(partition: number, a: number, b: number): boolean {
     const difference = this.#score(partition, a) - this.#score(partition, b);
     return difference > 0 || (difference === 0 && a < b);

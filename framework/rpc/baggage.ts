@@ -12,7 +12,9 @@ export function mergeBaggage(
   if (!added) return inherited;
   const bytes = pack({ ...readBaggage(inherited), ...added }, 'request');
   if (bytes.length > LIMITS.baggageBytes) {
-    throw new PayloadTooLargeError(`the baggage has ${bytes.length} bytes, the limit is ${LIMITS.baggageBytes}`);
+    throw new PayloadTooLargeError(
+      `the baggage has ${bytes.length} bytes, the limit is ${LIMITS.baggageBytes}`,
+    );
   }
   return bytes;
 }

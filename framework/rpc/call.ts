@@ -10,7 +10,8 @@ export const FLAGS = Object.freeze({ oneWay: 1, stream: 2, plain: 4 });
 export type Arguments = readonly unknown[] | Uint8Array;
 
 /**
- * Who waits for a call's outcome. A call is answered once; a call whose caller waits no more is answered into the void.
+ * Who waits for a call's outcome. A call is answered once; a call whose caller waits no more is answered into
+ * the void.
  */
 export interface Replies {
   value(call: Call, value: unknown): void;
@@ -56,7 +57,10 @@ export class Call {
   link: string | undefined;
   /** Binds the references in its arguments to the activation that runs it, when that is on this silo. */
   receiver: LateCaller | undefined;
-  /** A silo that the call was sent to by an entry of the directory, and that had nothing: its name and its last dot there. */
+  /**
+   * A silo that the call was sent to by an entry of the directory, and that had nothing: its name and its
+   * last dot there.
+   */
   notAt: readonly [silo: NodeAddress, lastDot: number] | undefined;
 
   constructor(fields: CallFields) {

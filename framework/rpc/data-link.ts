@@ -21,9 +21,10 @@ interface Outbox {
 const PART_OVERHEAD = 512;
 
 /**
- * The data lane in frames. Everything that one tick produces for one node leaves as one message, in order: the first item of a tick asks
- * for a flush after the JavaScript that runs now, so a lone call leaves at once and a thousand share one message.
- * What does not fit into one message is cut, and put together again by the receiver.
+ * The data lane in frames. Everything that one tick produces for one node leaves as one message, in order:
+ * the first item of a tick asks for a flush after the JavaScript that runs now, so a lone call leaves at once
+ * and a thousand share one message. What does not fit into one message is cut, and put together again by the
+ * receiver.
  */
 export class DataLink {
   readonly #self: NodeAddress;

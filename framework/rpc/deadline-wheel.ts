@@ -1,6 +1,9 @@
 import type { Clock } from '../system/clock.ts';
 
-/** Something with a deadline, a link in the wheel's lists. `slot` (-1: in none) and the links are the wheel's own. */
+/**
+ * Something with a deadline, a link in the wheel's lists. `slot` (-1: in none) and the links are the wheel's
+ * own.
+ */
 export interface Expiring {
   readonly deadline: number;
   slot: number;
@@ -13,8 +16,9 @@ const TICK_MS = 20;
 const SLOTS = 1024;
 
 /**
- * Deadlines of very many calls under one timer: a hashed timing wheel (Varghese and Lauck 1987). Adding and removing cost a few
- * assignments; an entry expires at most one tick late. The timer runs only while there are entries.
+ * Deadlines of very many calls under one timer: a hashed timing wheel (Varghese and Lauck 1987). Adding and
+ * removing cost a few assignments; an entry expires at most one tick late. The timer runs only while there
+ * are entries.
  */
 export class DeadlineWheel {
   readonly #clock: Clock;
@@ -72,7 +76,8 @@ export class DeadlineWheel {
 
   #sweep(slot: number, now: number): void {
     const due: Expiring[] = [];
-    for (let entry = this.#slots[slot]; entry; entry = entry.after) if (entry.deadline <= now) due.push(entry);
+    for (let entry = this.#slots[slot]; entry; entry = entry.after)
+      if (entry.deadline <= now) due.push(entry);
     for (const entry of due) {
       if (entry.slot < 0) continue;
       this.remove(entry);

@@ -4,8 +4,9 @@ import { isInline, pack } from '../serialization/codec.ts';
 import type { Call } from './call.ts';
 
 /**
- * What travels on the data lane. A frame is `[version, sender, item, …]`, each item an array that starts with its kind; trailing
- * elements that have their usual value are left out. docs/protocol.md describes all of it for other implementations.
+ * What travels on the data lane. A frame is `[version, sender, item, …]`, each item an array that starts with
+ * its kind; trailing elements that have their usual value are left out. docs/protocol.md describes all of it
+ * for other implementations.
  */
 export const FRAME = 1;
 export const PART = 2;
@@ -30,8 +31,16 @@ export function inlineOrPacked(value: unknown, path: string): unknown {
 
 /** A call's item: kind, id, target, method, args, ms left, flags, chain, baggage, caller, hops, not at. */
 export function callItem(call: Call, msLeft: number, forwarded: boolean): Item {
-  const args = call.args instanceof Uint8Array || call.args.every(isInline) ? call.args : pack(call.args, 'args');
-  const item: unknown[] = [ITEM.call, call.id, call.target, call.method, args, Math.max(1, Math.ceil(msLeft))];
+  const args =
+    call.args instanceof Uint8Array || call.args.every(isInline) ? call.args : pack(call.args, 'args');
+  const item: unknown[] = [
+    ITEM.call,
+    call.id,
+    call.target,
+    call.method,
+    args,
+    Math.max(1, Math.ceil(msLeft)),
+  ];
   const { flags, chain, baggage } = call;
   if (flags === 0 && chain.length === 0 && baggage === undefined && !forwarded) return item;
   item.push(flags, chain, baggage ?? null);
@@ -56,10 +65,16 @@ export interface CallParts {
 
 export function parseCall(item: Item): CallParts | undefined {
   const [, id, target, method, args, msLeft, flags = 0, chain = [], baggage, caller, hops = 0, notAt] = item;
-  if (!isCount(id) || !isGrainId(target) || typeof method !== 'string' || method.length > LIMITS.nameChars) return undefined;
+  if (!isCount(id) || !isGrainId(target) || typeof method !== 'string' || method.length > LIMITS.nameChars)
+    return undefined;
   if (!(args instanceof Uint8Array) && !(Array.isArray(args) && args.every(isInline))) return undefined;
-  if (!isCount(msLeft) || msLeft > LIMITS.callTimeoutMaxMs || !isCount(flags) || !isCount(hops)) return undefined;
-  if (!Array.isArray(chain) || chain.length > LIMITS.chainDepth || !chain.every((link) => typeof link === 'string')) {
+  if (!isCount(msLeft) || msLeft > LIMITS.callTimeoutMaxMs || !isCount(flags) || !isCount(hops))
+    return undefined;
+  if (
+    !Array.isArray(chain) ||
+    chain.length > LIMITS.chainDepth ||
+    !chain.every((link) => typeof link === 'string')
+  ) {
     return undefined;
   }
   if (!(baggage === undefined || baggage === null || isBaggage(baggage))) return undefined;

@@ -4,8 +4,9 @@ import { LIMITS } from '../limits.ts';
 import type { Cluster } from '../membership/cluster.ts';
 
 /**
- * Which silo to send a call to, without asking anybody: where the grain answered from last, if that was not where the ring puts it; else
- * where the ring puts it. Being wrong is safe, the silo that gets the call passes it on.
+ * Which silo to send a call to, without asking anybody: where the grain answered from last, if that was not
+ * where the ring puts it; else where the ring puts it. Being wrong is safe, the silo that gets the call
+ * passes it on.
  */
 export class Locator {
   readonly #cluster: Cluster;

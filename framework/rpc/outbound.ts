@@ -19,7 +19,7 @@ import { mergeBaggage } from './baggage.ts';
 import { type CallFields, FLAGS, LateCaller, NO_CHAIN, type Replies } from './call.ts';
 import type { DataLink } from './data-link.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
-import { callItem, type Item, ITEM } from './frames.ts';
+import { callItem, ITEM, type Item } from './frames.ts';
 import { Locator } from './locator.ts';
 import { type Outcome, PendingCall } from './pending-call.ts';
 import { StreamConsumer } from './stream-consumer.ts';
@@ -53,11 +53,13 @@ const RETRY_MS = { first: 20, most: 250 };
 const LAST_WORDS_MS = 1_000;
 
 /**
- * Calls that this node has made: finds the silo, keeps the deadline, tries again what is known not to have run, and settles each call once.
+ * Calls that this node has made: finds the silo, keeps the deadline, tries again what is known not to have
+ * run, and settles each call once.
  *
- * A call is *not sent* until a frame has left with it, and again when the transport says that nobody received that frame, or a
- * silo says that it could not run it. In that state it is sent again as often as the deadline allows. Once *sent*, the loss of the silo that
- * has it leaves the outcome unknown: then only methods that are read-only or idempotent are tried again.
+ * A call is *not sent* until a frame has left with it, and again when the transport says that nobody received
+ * that frame, or a silo says that it could not run it. In that state it is sent again as often as the
+ * deadline allows. Once *sent*, the loss of the silo that has it leaves the outcome unknown: then only
+ * methods that are read-only or idempotent are tried again.
  */
 export class Outbound implements Replies {
   readonly #options: OutboundOptions;
@@ -102,7 +104,10 @@ export class Outbound implements Replies {
     });
   }
 
-  /** A method that is not known to be a stream or not: sent at the end of the tick, when it shows how its result is used. */
+  /**
+   * A method that is not known to be a stream or not: sent at the end of the tick, when it shows how its
+   * result is used.
+   */
   invokeOrStream(outgoing: OutgoingCall, origin: CallOrigin): Promise<unknown> & AsyncIterable<unknown> {
     let stream = false;
     const promise = new Promise((resolve, reject) => {
@@ -192,7 +197,11 @@ export class Outbound implements Replies {
     this.#stopped = true;
     for (const call of [...this.#pending.values()]) {
       this.#settle(call, () =>
-        call.reject(new SiloUnavailableError(`${call.target}.${call.method}: this node stopped`, { grain: call.target })),
+        call.reject(
+          new SiloUnavailableError(`${call.target}.${call.method}: this node stopped`, {
+            grain: call.target,
+          }),
+        ),
       );
     }
   }
@@ -207,7 +216,10 @@ export class Outbound implements Replies {
   ): PendingCall | undefined {
     try {
       this.#admit(target, method, options?.signal);
-      const ownMs = options?.timeoutMs ?? spec?.timeoutMs ?? (stream ? LIMITS.callTimeoutMaxMs : this.#options.callTimeoutMs);
+      const ownMs =
+        options?.timeoutMs ??
+        spec?.timeoutMs ??
+        (stream ? LIMITS.callTimeoutMaxMs : this.#options.callTimeoutMs);
       const oneWay = !stream && (options?.oneWay ?? spec?.oneWay ?? false);
       const deadline = this.#options.clock.now() + Math.min(Math.max(ownMs, 1), LIMITS.callTimeoutMaxMs);
       const fields: CallFields = {
@@ -246,7 +258,8 @@ export class Outbound implements Replies {
   /** Arguments belong to the call from here on: copied for this node, packed for another. */
   #takeArguments(call: PendingCall, args: readonly unknown[]): void {
     if (args.every(isInline)) return;
-    const local = this.#options.deliver !== undefined && this.locator.locate(call.target) === this.#options.self;
+    const local =
+      this.#options.deliver !== undefined && this.locator.locate(call.target) === this.#options.self;
     if (local) {
       const receiver = new LateCaller(call.binder);
       call.receiver = receiver;
@@ -310,7 +323,8 @@ export class Outbound implements Replies {
     call.notAt = undefined;
     call.obstacle = reason;
     call.attempts++;
-    if (events.active) events.publish({ type: 'callRetried', grain: call.target, method: call.method, reason });
+    if (events.active)
+      events.publish({ type: 'callRetried', grain: call.target, method: call.method, reason });
     this.#waiting.add(call);
     const most = Math.min(RETRY_MS.first * 2 ** Math.min(call.attempts - 1, 10), RETRY_MS.most);
     clock.after(most * (0.5 + random.next() / 2), () => {
@@ -386,11 +400,16 @@ export class Outbound implements Replies {
     const where = `${call.target}.${call.method}`;
     const grain = call.target;
     if (call.progress !== 'notSent') {
-      return this.#cancel(call, new CallTimeoutError(`${where}: no answer by the deadline; the call may have run`, { grain }));
+      return this.#cancel(
+        call,
+        new CallTimeoutError(`${where}: no answer by the deadline; the call may have run`, { grain }),
+      );
     }
     const error = call.obstacle
       ? new SiloUnavailableError(`${where}: not run, since ${call.obstacle} until the deadline`, { grain })
-      : new NoSiloError(`${where}: no silo of the cluster was found until the deadline; start one`, { grain });
+      : new NoSiloError(`${where}: no silo of the cluster was found until the deadline; start one`, {
+          grain,
+        });
     this.#cancel(call, error);
   }
 
@@ -419,7 +438,10 @@ class CallOutcome implements Outcome {
   }
 }
 
-function takeArguments(args: readonly unknown[], reject: (error: unknown) => void): readonly unknown[] | undefined {
+function takeArguments(
+  args: readonly unknown[],
+  reject: (error: unknown) => void,
+): readonly unknown[] | undefined {
   try {
     return args.map((arg, index) => copy(arg, `args[${index}]`));
   } catch (error) {

@@ -1,9 +1,12 @@
-import type { NodeAddress } from '../identity/silo-address.ts';
 import type { Caller } from '../grain/reference.ts';
+import type { NodeAddress } from '../identity/silo-address.ts';
 import { Call, type CallFields } from './call.ts';
 import type { Expiring } from './deadline-wheel.ts';
 
-/** How far a call is known to have come. Only what was surely not started may be sent again without the method's leave. */
+/**
+ * How far a call is known to have come. Only what was surely not started may be sent again without the
+ * method's leave.
+ */
 export type Progress = 'notSent' | 'sent' | 'local';
 
 /** A call that this node has made and that has not been answered. */

@@ -11,8 +11,8 @@ interface Partial {
 }
 
 /**
- * Puts large messages together again. Their parts arrive in order or not at all, so the first gap ends a message; memory and time are
- * bounded, the oldest message goes first.
+ * Puts large messages together again. Their parts arrive in order or not at all, so the first gap ends a
+ * message; memory and time are bounded, the oldest message goes first.
  */
 export class Reassembly {
   readonly #clock: Clock;
@@ -23,10 +23,14 @@ export class Reassembly {
     this.#clock = clock;
   }
 
-  /** Takes a part, `[PART, sender, message, index, count, bytes]`; returns the whole message when it is complete. */
+  /**
+   * Takes a part, `[PART, sender, message, index, count, bytes]`; returns the whole message when it is
+   * complete.
+   */
   add(from: NodeAddress, frame: readonly unknown[]): Uint8Array | undefined {
     const [, , message, index, count, piece] = frame;
-    if (!isCount(message) || !isCount(index) || !isCount(count) || !(piece instanceof Uint8Array)) return undefined;
+    if (!isCount(message) || !isCount(index) || !isCount(count) || !(piece instanceof Uint8Array))
+      return undefined;
     this.#expire();
     const key = `${from} ${message}`;
     if (index === 0) this.#start(key, count);

@@ -3,10 +3,16 @@ import { type Caller, Reference, UntypedReference } from '../grain/reference.ts'
 import { isGrainId, typeOf } from '../identity/grain-id.ts';
 import { setReferenceCodec } from '../serialization/codec.ts';
 
-/** A reference that arrived where nobody can call, in an error's field say. It can be passed on; calling it fails. */
+/**
+ * A reference that arrived where nobody can call, in an error's field say. It can be passed on; calling it
+ * fails.
+ */
 const nobody: Caller = {
   grainType: () => undefined,
-  invoke: (call) => Promise.reject(new TypeError(`${call.target}: this reference is bound to no silo or client; pass it through one`)),
+  invoke: (call) =>
+    Promise.reject(
+      new TypeError(`${call.target}: this reference is bound to no silo or client; pass it through one`),
+    ),
   stream: (call) => {
     throw new TypeError(`${call.target}: this reference is bound to no silo or client; pass it through one`);
   },

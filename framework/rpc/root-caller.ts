@@ -1,3 +1,4 @@
+import { InvalidKeyError } from '../errors.ts';
 import type { Grain, GrainClass } from '../grain/grain.ts';
 import { type GrainType, grainTypeOf } from '../grain/grain-type.ts';
 import type { Caller, OutgoingCall } from '../grain/reference.ts';
@@ -6,9 +7,11 @@ import { canonicalKey, type GrainKey, grainIdOf, isGrainId } from '../identity/g
 import { NO_CHAIN } from './call.ts';
 import type { CallOrigin, Outbound } from './outbound.ts';
 import { referenceTo } from './reference-codec.ts';
-import { InvalidKeyError } from '../errors.ts';
 
-/** Calls that begin outside of any grain: those of a client, and those of the program that a silo is embedded in. */
+/**
+ * Calls that begin outside of any grain: those of a client, and those of the program that a silo is embedded
+ * in.
+ */
 export class RootCaller implements Caller {
   readonly #outbound: Outbound;
   readonly #types: Map<string, GrainType>;
@@ -20,7 +23,10 @@ export class RootCaller implements Caller {
     this.#origin = { chain: NO_CHAIN, deadline: Number.POSITIVE_INFINITY, baggage: undefined, binder: this };
   }
 
-  /** A reference to a grain. A class that is given is remembered, so that references in results are of its kind. */
+  /**
+   * A reference to a grain. A class that is given is remembered, so that references in results are of its
+   * kind.
+   */
   grain<G extends Grain>(type: GrainClass<G> | string, key: GrainKey): GrainRef<G> {
     let name: string;
     if (typeof type === 'string') name = type;

@@ -17,8 +17,9 @@ export interface StreamDoor {
 type Waiter = { resolve(result: IteratorResult<unknown>): void; reject(error: unknown): void };
 
 /**
- * The reading end of a stream. The call is sent when the first item is asked for. The producer may be a window of items ahead; each time
- * half of the window has been read, it may send as many more. Leaving the loop early, or an error, ends the producer too.
+ * The reading end of a stream. The call is sent when the first item is asked for. The producer may be a
+ * window of items ahead; each time half of the window has been read, it may send as many more. Leaving the
+ * loop early, or an error, ends the producer too.
  */
 export class StreamConsumer implements AsyncIterableIterator<unknown>, Outcome {
   readonly #binder: Caller;
@@ -55,7 +56,8 @@ export class StreamConsumer implements AsyncIterableIterator<unknown>, Outcome {
     this.#started = true;
     this.#items.length = 0;
     this.#end ??= {};
-    if (this.#call) this.#door.cancel(this.#call, new CallCancelledError('the stream was closed by its reader'));
+    if (this.#call)
+      this.#door.cancel(this.#call, new CallCancelledError('the stream was closed by its reader'));
     this.#wake();
     return { done: true, value };
   }
@@ -75,7 +77,10 @@ export class StreamConsumer implements AsyncIterableIterator<unknown>, Outcome {
     this.#from = from;
     if (index !== this.#received) {
       const { target, method } = this.#call;
-      const error = new SiloUnavailableError(`${target}.${method}: items of the stream were lost; read it anew`, { grain: target });
+      const error = new SiloUnavailableError(
+        `${target}.${method}: items of the stream were lost; read it anew`,
+        { grain: target },
+      );
       return this.#door.cancel(this.#call, error);
     }
     this.#received++;
@@ -95,7 +100,9 @@ export class StreamConsumer implements AsyncIterableIterator<unknown>, Outcome {
 
   expired(call: PendingCall): void {
     const { target, method } = call;
-    const error = new CallTimeoutError(`${target}.${method}: the stream did not end by its deadline`, { grain: target });
+    const error = new CallTimeoutError(`${target}.${method}: the stream did not end by its deadline`, {
+      grain: target,
+    });
     this.#door.cancel(call, error);
   }
 

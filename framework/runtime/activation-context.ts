@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { GrainContext } from '../grain/context.ts';
-import type { Random } from '../system/random.ts';
 import { readBaggage } from '../rpc/baggage.ts';
+import type { Random } from '../system/random.ts';
 import type { Activation } from './activation.ts';
 
 /** What a grain sees of its activation; made when it is first asked for. */

@@ -11,7 +11,14 @@ import { construct, Grain, type GrainClass, type GrainHost } from '../grain/grai
 import { type GrainType, grainTypeOf } from '../grain/grain-type.ts';
 import type { DeactivationReason } from '../grain/options.ts';
 import type { Caller, OutgoingCall } from '../grain/reference.ts';
-import { canonicalKey, type GrainId, type GrainKey, grainIdOf, keyOf, keyParts } from '../identity/grain-id.ts';
+import {
+  canonicalKey,
+  type GrainId,
+  type GrainKey,
+  grainIdOf,
+  keyOf,
+  keyParts,
+} from '../identity/grain-id.ts';
 import { LIMITS } from '../limits.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import { type Call, NO_CHAIN } from '../rpc/call.ts';
@@ -39,7 +46,9 @@ export interface ActivationServices {
   grainType(name: string): GrainType | undefined;
   /** Whether turns may start now. If not, the activation is told by `resume()` when they may. */
   mayTakeTurn(activation: Activation, now: number): boolean;
-  /** The silo's epoch: while it is the same, nobody else can have written what an activation here has read. */
+  /**
+   * The silo's epoch: while it is the same, nobody else can have written what an activation here has read.
+   */
   epoch(): number;
   /** The activation holds nothing any more; these calls wait for the next one. */
   gone(activation: Activation, waiting: Call[]): void;
@@ -51,9 +60,9 @@ export type ActivationState = 'creating' | 'activating' | 'active' | 'deactivati
 const HOOK_MS = 5_000;
 
 /**
- * One life of a grain in memory: its instance, its mailbox and its records. A call goes through `accept`, waits in the mailbox, runs as a turn
- * and is answered. Turns start only while the activation is active, the silo is not returning from an absence, and what was
- * read from the store is known to be current.
+ * One life of a grain in memory: its instance, its mailbox and its records. A call goes through `accept`,
+ * waits in the mailbox, runs as a turn and is answered. Turns start only while the activation is active, the
+ * silo is not returning from an absence, and what was read from the store is known to be current.
  */
 export class Activation implements GrainHost, Caller, RecordOwner {
   readonly type: GrainType;
@@ -97,7 +106,8 @@ export class Activation implements GrainHost, Caller, RecordOwner {
   /** Reads the state, runs `onActivate`, then takes calls. Those that came meanwhile wait in the mailbox. */
   start(): void {
     const { events } = this.services;
-    if (events.active) events.publish({ type: 'activationCreated', grain: this.id, activationId: this.activationId });
+    if (events.active)
+      events.publish({ type: 'activationCreated', grain: this.id, activationId: this.activationId });
     this.state = 'activating';
     try {
       this.#instance = construct(this.type.Class, this);
@@ -126,7 +136,8 @@ export class Activation implements GrainHost, Caller, RecordOwner {
     const { events } = this.services;
     if (this.state !== 'activating') return;
     this.state = 'active';
-    if (events.active) events.publish({ type: 'activationReady', grain: this.id, activationId: this.activationId });
+    if (events.active)
+      events.publish({ type: 'activationReady', grain: this.id, activationId: this.activationId });
     this.pump();
   }
 
@@ -136,9 +147,17 @@ export class Activation implements GrainHost, Caller, RecordOwner {
     const cause =
       error instanceof GranaryError && error.code === 'STORE_FAILED'
         ? error
-        : new ActivationError(`${this.id} could not be activated: ${String(error)}`, { grain: this.id, cause: error });
+        : new ActivationError(`${this.id} could not be activated: ${String(error)}`, {
+            grain: this.id,
+            cause: error,
+          });
     if (events.active) {
-      events.publish({ type: 'activationFailed', grain: this.id, activationId: this.activationId, error: cause });
+      events.publish({
+        type: 'activationFailed',
+        grain: this.id,
+        activationId: this.activationId,
+        error: cause,
+      });
     }
     const waiting = this.mailbox.takeAll();
     this.#gone([]);
@@ -164,7 +183,9 @@ export class Activation implements GrainHost, Caller, RecordOwner {
         await Promise.race([
           instance.onDeactivate(this.#reason),
           new Promise((_, reject) => {
-            timer = clock.after(HOOK_MS, () => reject(new Error(`onDeactivate took longer than ${HOOK_MS} ms`)));
+            timer = clock.after(HOOK_MS, () =>
+              reject(new Error(`onDeactivate took longer than ${HOOK_MS} ms`)),
+            );
           }),
         ]);
       } catch (error) {
@@ -180,7 +201,12 @@ export class Activation implements GrainHost, Caller, RecordOwner {
     const { events } = this.services;
     this.state = 'gone';
     if (events.active) {
-      events.publish({ type: 'activationGone', grain: this.id, activationId: this.activationId, reason: this.#reason });
+      events.publish({
+        type: 'activationGone',
+        grain: this.id,
+        activationId: this.activationId,
+        reason: this.#reason,
+      });
     }
     this.services.gone(this, waiting);
   }
@@ -281,7 +307,10 @@ export class Activation implements GrainHost, Caller, RecordOwner {
     }
   }
 
-  /** Somebody else may have written since this silo's epoch changed: then the etags are compared before the next turn. */
+  /**
+   * Somebody else may have written since this silo's epoch changed: then the etags are compared before the
+   * next turn.
+   */
   #isCurrent(): boolean {
     const epoch = this.services.epoch();
     if (this.#epoch === epoch) return true;
@@ -293,7 +322,10 @@ export class Activation implements GrainHost, Caller, RecordOwner {
     return false;
   }
 
-  /** Compares the records with the store before the next turn; ends the activation when somebody else has written. */
+  /**
+   * Compares the records with the store before the next turn; ends the activation when somebody else has
+   * written.
+   */
   recheck(): void {
     const epoch = this.services.epoch();
     if (!this.#records || this.#checking) return;
@@ -501,7 +533,9 @@ export class Activation implements GrainHost, Caller, RecordOwner {
 
   #recordsNamed(record: string): Records {
     if (this.#records) return this.#records;
-    throw new TypeError(`${this.id} has no record '${record}': decorate the fields to be saved with @state()`);
+    throw new TypeError(
+      `${this.id} has no record '${record}': decorate the fields to be saved with @state()`,
+    );
   }
 
   defaults(): Grain {
@@ -537,13 +571,19 @@ export class Activation implements GrainHost, Caller, RecordOwner {
 
   #origin(): CallOrigin {
     const call = this.currentCall();
-    if (!call) return { chain: NO_CHAIN, deadline: Number.POSITIVE_INFINITY, baggage: undefined, binder: this };
+    if (!call)
+      return { chain: NO_CHAIN, deadline: Number.POSITIVE_INFINITY, baggage: undefined, binder: this };
     if (call.chain.length >= LIMITS.chainDepth) {
       const text = `${this.id}: the call chain is ${LIMITS.chainDepth} calls deep; that is a recursion without an end`;
       throw new OverloadedError(text, { grain: this.id });
     }
     call.link ??= `${this.id}\n${this.activationId}.${++this.#turns}`;
-    return { chain: [...call.chain, call.link], deadline: call.deadline, baggage: call.baggage, binder: this };
+    return {
+      chain: [...call.chain, call.link],
+      deadline: call.deadline,
+      baggage: call.baggage,
+      binder: this,
+    };
   }
 }
 
@@ -552,9 +592,13 @@ const BARE_GRAIN = Grain.prototype;
 const NO_ARGS: readonly unknown[] = Object.freeze([]);
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  );
 }
 
 function moved(id: GrainId): SiloUnavailableError {
-  return new SiloUnavailableError(`${id}: the activation that produced the stream has ended; read it anew`, { grain: id });
+  return new SiloUnavailableError(`${id}: the activation that produced the stream has ended; read it anew`, {
+    grain: id,
+  });
 }

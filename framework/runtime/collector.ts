@@ -11,8 +11,9 @@ export interface CollectorOptions {
 const BATCH = 5_000;
 
 /**
- * Collects idle activations. Each waits in the list of the moment at which it would be idle if nothing came; when that has come it goes, or
- * waits anew. So an activation that is used costs one look per idle time, however often it is used.
+ * Collects idle activations. Each waits in the list of the moment at which it would be idle if nothing came;
+ * when that has come it goes, or waits anew. So an activation that is used costs one look per idle time,
+ * however often it is used.
  */
 export class Collector {
   readonly #options: CollectorOptions;

@@ -8,7 +8,7 @@ import type { ControlChannel } from '../messaging/control-channel.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import { Call } from '../rpc/call.ts';
 import type { DataLink } from '../rpc/data-link.ts';
-import { callItem, isCount, type Item, ITEM, parseCall } from '../rpc/frames.ts';
+import { callItem, ITEM, type Item, isCount, parseCall } from '../rpc/frames.ts';
 import type { Outbound } from '../rpc/outbound.ts';
 import { PendingCall } from '../rpc/pending-call.ts';
 import type { Clock } from '../system/clock.ts';
@@ -39,8 +39,9 @@ const ORDER_MS = 2_000;
 const REFUSED_MS = 50;
 
 /**
- * Gets each call that reaches this silo to the one place where it may run: an activation here, the silo that has one, or the silo that
- * decides for the grain. Only the partition's primary, when the partition is open, creates or orders an activation.
+ * Gets each call that reaches this silo to the one place where it may run: an activation here, the silo that
+ * has one, or the silo that decides for the grain. Only the partition's primary, when the partition is open,
+ * creates or orders an activation.
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
@@ -70,7 +71,10 @@ export class Dispatcher {
         return true;
       case ITEM.credit:
         if (!isCount(item[3])) this.#options.link.malformed(from);
-        else this.#atActivations(item[2], (activation) => activation.credit(from, item[1] as number, item[3] as number));
+        else
+          this.#atActivations(item[2], (activation) =>
+            activation.credit(from, item[1] as number, item[3] as number),
+          );
         return true;
       default:
         return false;
@@ -139,16 +143,24 @@ export class Dispatcher {
       this.#ordered.delete(target);
       for (const each of waiting) this.dispatch(each);
     };
-    // Refused: the silo is in another era, which this one will hear of; or it is gone, which this one will notice.
+    // Refused: the silo is in another era, which this one will hear of; or it is gone, which this one will
+    // notice.
     if (delta || directory.era !== era) again();
     else clock.after(REFUSED_MS, again);
   }
 
-  /** Another silo, the primary, orders an activation here. Only within one era: what it knew in another may be wrong by now. */
+  /**
+   * Another silo, the primary, orders an activation here. Only within one era: what it knew in another may be
+   * wrong by now.
+   */
   #follow(from: NodeAddress, body: unknown): unknown {
     const { directory, catalog, self } = this.#options;
     const [id, era] = Array.isArray(body) ? body : [];
-    if (typeof id !== 'string' || era !== directory.era.id || !directory.era.entry(self.slice(0, self.indexOf('~')))) {
+    if (
+      typeof id !== 'string' ||
+      era !== directory.era.id ||
+      !directory.era.entry(self.slice(0, self.indexOf('~')))
+    ) {
       return undefined;
     }
     const type = this.#options.grainType(typeOf(id));
@@ -204,7 +216,16 @@ export class Dispatcher {
     this.#options.link.malformed(from);
     if (!isCount(item[1])) return;
     const error = new GrainTypeNotFoundError(`'${String(item[2]).slice(0, 80)}' is not a grain id`);
-    const fields = { caller: from, id: item[1], target: '', method: '', args: [], deadline: 0, flags: 0, chain: [] };
+    const fields = {
+      caller: from,
+      id: item[1],
+      target: '',
+      method: '',
+      args: [],
+      deadline: 0,
+      flags: 0,
+      chain: [],
+    };
     this.#replies.error(new Call({ ...fields, baggage: undefined, replies: this.#replies }), error);
   }
 

@@ -7,10 +7,10 @@ export interface Mail {
 }
 
 /**
- * The calls that wait for one activation, and every rule about what may run when:
- * an exclusive call runs alone; read-only calls run beside each other; an interleaving call runs at once, beside anything. Exclusive and
- * read-only calls start in the order in which they came, so neither starves the other. Interleaving ones overtake.
- * Pure: it starts nothing itself.
+ * The calls that wait for one activation, and every rule about what may run when: an exclusive call runs
+ * alone; read-only calls run beside each other; an interleaving call runs at once, beside anything. Exclusive
+ * and read-only calls start in the order in which they came, so neither starves the other. Interleaving ones
+ * overtake. Pure: it starts nothing itself.
  */
 export class Mailbox<M extends Mail> {
   readonly #limit: number;

@@ -1,9 +1,9 @@
 import type { Directory } from '../directory/directory.ts';
 import { GrainTypeNotFoundError } from '../errors.ts';
+import type { GrainType } from '../grain/grain-type.ts';
 import { type GrainId, typeOf } from '../identity/grain-id.ts';
 import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
 import { addressOf } from '../membership/view.ts';
-import type { GrainType } from '../grain/grain-type.ts';
 import { PLACEMENTS, type PlacementCandidate } from '../placement/placement.ts';
 import type { Random } from '../system/random.ts';
 
@@ -20,8 +20,9 @@ export class Placer {
   }
 
   /**
-   * The silo where the grain is to be activated. `type` is undefined when this silo does not have the class; then the ring decides among
-   * those that have it. Throws `GrainTypeNotFoundError` when none has, and what a placement of the user's own throws.
+   * The silo where the grain is to be activated. `type` is undefined when this silo does not have the class;
+   * then the ring decides among those that have it. Throws `GrainTypeNotFoundError` when none has, and what a
+   * placement of the user's own throws.
    */
   choose(type: GrainType | undefined, id: GrainId, partition: number, caller: NodeAddress): NodeAddress {
     if (type?.placement === PLACEMENTS.ring) return this.#self;
@@ -29,7 +30,8 @@ export class Placer {
     const candidates: PlacementCandidate[] = [];
     for (const silo of era.ring.preferenceList(partition, era.ring.silos.length)) {
       const entry = era.entry(silo);
-      if (entry?.types.includes(typeOf(id))) candidates.push({ silo, load: this.#directory.loadOf(addressOf(entry)) });
+      if (entry?.types.includes(typeOf(id)))
+        candidates.push({ silo, load: this.#directory.loadOf(addressOf(entry)) });
     }
     const [first] = candidates;
     if (!first) throw this.#noSuchType(id);
@@ -38,9 +40,16 @@ export class Placer {
   }
 
   #ask(type: GrainType, id: GrainId, candidates: PlacementCandidate[], caller: NodeAddress): string {
-    const name = type.placement.choose({ grain: id, caller: nodeName(caller), candidates, random: this.#random });
+    const name = type.placement.choose({
+      grain: id,
+      caller: nodeName(caller),
+      candidates,
+      random: this.#random,
+    });
     if (candidates.some(({ silo }) => silo === name)) return name;
-    throw new TypeError(`the placement of ${type.name} chose '${String(name)}', which is none of its candidates`);
+    throw new TypeError(
+      `the placement of ${type.name} chose '${String(name)}', which is none of its candidates`,
+    );
   }
 
   #noSuchType(id: GrainId): GrainTypeNotFoundError {

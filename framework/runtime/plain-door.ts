@@ -5,25 +5,36 @@ import type { RootCaller } from '../rpc/root-caller.ts';
 import type { PlainCall } from '../transport/transport.ts';
 
 /**
- * The door for clients that know nothing of Granary: a JSON array of arguments in, `{"ok": result}` or `{"error": {code, message}}` out.
- * Any silo answers, and passes the call on to where the grain is.
+ * The door for clients that know nothing of Granary: a JSON array of arguments in, `{"ok": result}` or
+ * `{"error": {code, message}}` out. Any silo answers, and passes the call on to where the grain is.
  */
-export function answerPlainCall(call: PlainCall, root: RootCaller, types: ReadonlyMap<string, GrainType>): void {
+export function answerPlainCall(
+  call: PlainCall,
+  root: RootCaller,
+  types: ReadonlyMap<string, GrainType>,
+): void {
   run(call, root, types).then(
     (result) => call.respond(encode({ ok: result ?? null })),
     (error) => call.respond(encode({ error: describe(error) })),
   );
 }
 
-async function run(call: PlainCall, root: RootCaller, types: ReadonlyMap<string, GrainType>): Promise<unknown> {
+async function run(
+  call: PlainCall,
+  root: RootCaller,
+  types: ReadonlyMap<string, GrainType>,
+): Promise<unknown> {
   const [type, key, method] = call.tokens;
   if (call.tokens.length !== 3 || type === undefined || key === undefined || method === undefined) {
-    throw new InvalidKeyError('the subject is granary.<cluster>.call.<Type>.<key>.<method>; percent-encode dots in the key (%2E)');
+    throw new InvalidKeyError(
+      'the subject is granary.<cluster>.call.<Type>.<key>.<method>; percent-encode dots in the key (%2E)',
+    );
   }
   const name = decode(type);
   const target = grainIdOf(name, canonicalKey(name, keyParts(key)));
   const spec = types.get(name)?.methods.get(decode(method));
-  if (spec?.stream) throw new TypeError(`${target}.${method} is a stream, which the plain door does not offer`);
+  if (spec?.stream)
+    throw new TypeError(`${target}.${method} is a stream, which the plain door does not offer`);
   const args = parseArguments(call.payload);
   const result = await root.invoke({ target, method: decode(method), spec, args, options: undefined });
   return JSON.parse(JSON.stringify(result ?? null, plain));
@@ -38,7 +49,8 @@ function parseArguments(payload: Uint8Array): unknown[] {
   } catch (cause) {
     throw new TypeError('the payload is not JSON; send an array of arguments, as in [1, "two"]', { cause });
   }
-  if (!Array.isArray(args)) throw new TypeError('the payload is not an array; send the arguments as in [1, "two"]');
+  if (!Array.isArray(args))
+    throw new TypeError('the payload is not an array; send the arguments as in [1, "two"]');
   return args;
 }
 

@@ -3,7 +3,7 @@ import type { NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
 import type { Call, Replies } from '../rpc/call.ts';
 import type { DataLink } from '../rpc/data-link.ts';
-import { inlineOrPacked, ITEM } from '../rpc/frames.ts';
+import { ITEM, inlineOrPacked } from '../rpc/frames.ts';
 import { encodeError, pack } from '../serialization/codec.ts';
 
 /** Answers calls that came from other nodes. */
@@ -38,7 +38,8 @@ export class RemoteReplies implements Replies {
     let packed: unknown;
     try {
       packed = inlineOrPacked(value, path);
-      if (packed instanceof Uint8Array && packed.length > LIMITS.callBytes) throw tooLarge(call, packed.length);
+      if (packed instanceof Uint8Array && packed.length > LIMITS.callBytes)
+        throw tooLarge(call, packed.length);
     } catch (error) {
       return this.error(call, error);
     }

@@ -60,7 +60,12 @@ export class SiloRuntime {
   readonly #gated = new Set<Activation>();
   #emptied: (() => void) | undefined;
 
-  private constructor(options: SiloRuntimeOptions, endpoint: Endpoint, control: ControlChannel, link: DataLink) {
+  private constructor(
+    options: SiloRuntimeOptions,
+    endpoint: Endpoint,
+    control: ControlChannel,
+    link: DataLink,
+  ) {
     const { clock, random, events, partitions } = options;
     const self = options.address;
     this.options = options;
@@ -68,11 +73,24 @@ export class SiloRuntime {
     this.control = control;
     this.link = link;
     this.membership = new Membership({
-      ...{ name: nodeName(self), incarnation: options.incarnation, types: [...options.types.keys()], partitions },
+      ...{
+        name: nodeName(self),
+        incarnation: options.incarnation,
+        types: [...options.types.keys()],
+        partitions,
+      },
       ...{ times: options.detection, clock, events, control, endpoint },
     });
     this.outbound = new Outbound({
-      ...{ self, clock, random, events, link, cluster: this.membership, callTimeoutMs: options.callTimeoutMs },
+      ...{
+        self,
+        clock,
+        random,
+        events,
+        link,
+        cluster: this.membership,
+        callTimeoutMs: options.callTimeoutMs,
+      },
       deliver: (call) => this.dispatcher.dispatch(call),
     });
     const services = this.#services();
@@ -157,10 +175,14 @@ export class SiloRuntime {
     answerPlainCall(call, this.root, this.options.types);
   }
 
-  /** Ends every activation after the turns that run; resolves when none is left, or after `drainMs`. True when none is left. */
+  /**
+   * Ends every activation after the turns that run; resolves when none is left, or after `drainMs`. True when
+   * none is left.
+   */
   async drain(): Promise<boolean> {
     const { clock, drainMs } = this.options;
-    for (const activation of [...this.catalog.all(), ...this.workers.all()]) activation.deactivate('shutdown');
+    for (const activation of [...this.catalog.all(), ...this.workers.all()])
+      activation.deactivate('shutdown');
     if (this.#isEmpty()) return true;
     return new Promise((resolve) => {
       const timer = clock.after(drainMs, () => resolve(false));

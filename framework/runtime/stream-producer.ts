@@ -9,8 +9,9 @@ export interface ProducerDoor {
 }
 
 /**
- * The writing end of a stream. Each item is a turn of its own: the generator runs until it yields, then other calls have theirs. It
- * runs only while the reader has room, so a slow reader makes it wait and nothing piles up.
+ * The writing end of a stream. Each item is a turn of its own: the generator runs until it yields, then other
+ * calls have theirs. It runs only while the reader has room, so a slow reader makes it wait and nothing piles
+ * up.
  */
 export class StreamProducer {
   readonly call: Call;

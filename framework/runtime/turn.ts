@@ -2,8 +2,9 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Call } from '../rpc/call.ts';
 
 /**
- * Which turn a piece of code belongs to, in grains that can run several at once. Where only one can run, the activation knows without
- * this: tracking costs something at every await, so it is switched on by the first grain that needs it.
+ * Which turn a piece of code belongs to, in grains that can run several at once. Where only one can run, the
+ * activation knows without this: tracking costs something at every await, so it is switched on by the first
+ * grain that needs it.
  */
 let storage: AsyncLocalStorage<Call> | undefined;
 

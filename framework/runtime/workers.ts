@@ -3,7 +3,10 @@ import type { GrainId } from '../identity/grain-id.ts';
 import type { Call } from '../rpc/call.ts';
 import { Activation, type ActivationServices } from './activation.ts';
 
-/** Stateless workers: up to `n` activations of a grain on each silo, none of them in the directory. A call runs on the least busy one. */
+/**
+ * Stateless workers: up to `n` activations of a grain on each silo, none of them in the directory. A call
+ * runs on the least busy one.
+ */
 export class Workers {
   readonly #services: ActivationServices;
   readonly #pools = new Map<GrainId, Activation[]>();
@@ -19,7 +22,10 @@ export class Workers {
       this.#pools.set(call.target, pool);
     }
     const least = pool.reduce<Activation | undefined>((a, b) => (a && busy(a) <= busy(b) ? a : b), undefined);
-    const worker = least && (busy(least) === 0 || pool.length >= (type.workers as number)) ? least : this.#add(pool, type, call);
+    const worker =
+      least && (busy(least) === 0 || pool.length >= (type.workers as number))
+        ? least
+        : this.#add(pool, type, call);
     worker.accept(call);
   }
 

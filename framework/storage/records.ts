@@ -21,7 +21,10 @@ export interface RecordOwner {
   saved(record: string, etag: string): void;
 }
 
-/** The persisted fields of one activation: which record they are in, and the etag that each was read or written with. */
+/**
+ * The persisted fields of one activation: which record they are in, and the etag that each was read or
+ * written with.
+ */
 export class Records {
   readonly #owner: RecordOwner;
   readonly #stores: ReadonlyMap<string, GrainStore>;
@@ -56,7 +59,8 @@ export class Records {
   async save(grain: Grain, name: string): Promise<void> {
     const index = this.#index(name);
     const spec = this.#spec(index);
-    // As the fields are now: what the grain changes while earlier writes are under way belongs to a later save.
+    // As the fields are now: what the grain changes while earlier writes are under way belongs to a later
+    // save.
     const data = encode(grain, spec);
     await this.#write(async () => {
       const etag = await this.#attempt(spec, (store, id) => store.write(id, data, this.#etags[index]));
@@ -68,7 +72,9 @@ export class Records {
   async reload(grain: Grain, name: string): Promise<void> {
     const index = this.#index(name);
     const spec = this.#spec(index);
-    await this.#write(async () => this.#assign(grain, index, spec, await this.#read(spec), this.#owner.defaults()));
+    await this.#write(async () =>
+      this.#assign(grain, index, spec, await this.#read(spec), this.#owner.defaults()),
+    );
   }
 
   async clear(grain: Grain, name: string): Promise<void> {
@@ -80,7 +86,13 @@ export class Records {
     });
   }
 
-  #assign(grain: Grain, index: number, spec: RecordSpec, stored: StoredRecord | undefined, defaults: Grain): void {
+  #assign(
+    grain: Grain,
+    index: number,
+    spec: RecordSpec,
+    stored: StoredRecord | undefined,
+    defaults: Grain,
+  ): void {
     this.#etags[index] = stored?.etag;
     const values = stored ? this.#decode(spec, stored.data) : {};
     for (const field of spec.fields) {
@@ -121,9 +133,11 @@ export class Records {
   #write(step: () => Promise<void>): Promise<void> {
     const before = this.#writing;
     const run = before ? before.then(step, step) : step();
-    const settled = run.catch(() => {}).then(() => {
-      if (this.#writing === settled) this.#writing = undefined;
-    });
+    const settled = run
+      .catch(() => {})
+      .then(() => {
+        if (this.#writing === settled) this.#writing = undefined;
+      });
     this.#writing = settled;
     return run;
   }
@@ -146,7 +160,9 @@ export class Records {
     const index = this.#owner.type.records.findIndex((spec) => spec.name === name);
     if (index >= 0) return index;
     const known = this.#owner.type.records.map((spec) => `'${spec.name}'`).join(', ') || 'none';
-    throw new TypeError(`${this.#owner.id} has no record '${name}' (it has: ${known}); decorate a field with @state()`);
+    throw new TypeError(
+      `${this.#owner.id} has no record '${name}' (it has: ${known}); decorate a field with @state()`,
+    );
   }
 
   #spec(index: number): RecordSpec {
