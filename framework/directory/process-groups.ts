@@ -188,11 +188,11 @@ export class ProcessGroups {
   }
 
   #add(group: string, member: Member): void {
-    let members = this.#groups.get(group);
-    if (!members) this.#groups.set(group, (members = new Map()));
+    const members = this.#groups.get(group) ?? new Map<string, Member>();
+    this.#groups.set(group, members);
     members.set(memberKey(member.owner, member.dot), member);
-    let owned = this.#owned.get(member.owner);
-    if (!owned) this.#owned.set(member.owner, (owned = new Map()));
+    const owned = this.#owned.get(member.owner) ?? new Map<number, string>();
+    this.#owned.set(member.owner, owned);
     owned.set(member.dot, group);
   }
 

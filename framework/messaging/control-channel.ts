@@ -142,6 +142,7 @@ export class ControlChannel {
   }
 
   #handle(kind: string, from: NodeAddress, request: number, body: unknown): void {
+    if (this.#handlers.size === 0) return; // this node is still being put together
     const handler = this.#handlers.get(kind);
     if (!handler) return this.#drop(`unknown kind '${kind.slice(0, 32)}'`);
     let answer: unknown;

@@ -1,35 +1,19 @@
 import type { Logger } from 'pino';
-import {
-  ActivationError,
-  DeadlockError,
-  GranaryError,
-  MethodNotFoundError,
-  OverloadedError,
-  SiloUnavailableError,
-} from '../errors.ts';
-import { construct, Grain, type GrainClass, type GrainHost } from '../grain/grain.ts';
-import { type GrainType, grainTypeOf } from '../grain/grain-type.ts';
+import { ActivationError, GranaryError, MethodNotFoundError, OverloadedError, SiloUnavailableError } from '../errors.ts';
+import { construct, Grain } from '../grain/grain.ts';
+import type { GrainType } from '../grain/grain-type.ts';
 import type { DeactivationReason } from '../grain/options.ts';
-import type { Caller, OutgoingCall } from '../grain/reference.ts';
-import {
-  canonicalKey,
-  type GrainId,
-  type GrainKey,
-  grainIdOf,
-  keyOf,
-  keyParts,
-} from '../identity/grain-id.ts';
-import { LIMITS } from '../limits.ts';
+import type { GrainId } from '../identity/grain-id.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
-import { type Call, NO_CHAIN } from '../rpc/call.ts';
-import type { CallOrigin, Outbound } from '../rpc/outbound.ts';
-import { referenceTo } from '../rpc/reference-codec.ts';
+import type { Call } from '../rpc/call.ts';
+import type { Outbound } from '../rpc/outbound.ts';
 import { unpack } from '../serialization/codec.ts';
 import type { GrainStore } from '../storage/grain-store.ts';
-import { type RecordOwner, Records } from '../storage/records.ts';
+import { Records } from '../storage/records.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Random } from '../system/random.ts';
-import { ActivationContext } from './activation-context.ts';
+import { deadlockOf, waitingInChain } from './deadlock.ts';
+import { GrainSide } from './grain-side.ts';
 import { Mailbox } from './mailbox.ts';
 import { StreamProducer } from './stream-producer.ts';
 import { runTurn, turnOf } from './turn.ts';
@@ -64,7 +48,7 @@ const HOOK_MS = 5_000;
  * waits in the mailbox, runs as a turn and is answered. Turns start only while the activation is active, the
  * silo is not returning from an absence, and what was read from the store is known to be current.
  */
-export class Activation implements GrainHost, Caller, RecordOwner {
+export class Activation {
   readonly type: GrainType;
   readonly id: GrainId;
   readonly partition: number;
@@ -77,7 +61,7 @@ export class Activation implements GrainHost, Caller, RecordOwner {
   lastUsedAt: number;
   keepUntil = 0;
   #instance: Grain | undefined;
-  #context: ActivationContext | undefined;
+  readonly #side: GrainSide;
   #records: Records | undefined;
   #epoch: number;
   #checking = false;
@@ -99,6 +83,7 @@ export class Activation implements GrainHost, Caller, RecordOwner {
     this.lastUsedAt = services.clock.now();
     this.mailbox = new Mailbox(type.mailboxMax);
     this.#epoch = services.epoch();
+    this.#side = new GrainSide(this);
   }
 
   // ---- life
@@ -110,7 +95,7 @@ export class Activation implements GrainHost, Caller, RecordOwner {
       events.publish({ type: 'activationCreated', grain: this.id, activationId: this.activationId });
     this.state = 'activating';
     try {
-      this.#instance = construct(this.type.Class, this);
+      this.#instance = construct(this.type.Class, this.#side);
     } catch (error) {
       this.#failed(error);
       return;
@@ -126,7 +111,7 @@ export class Activation implements GrainHost, Caller, RecordOwner {
 
   async #prepare(instance: Grain): Promise<void> {
     if (this.type.records.length > 0) {
-      this.#records = new Records(this, this.services.stores);
+      this.#records = new Records(this.#side, this.services.stores);
       await this.#records.load(instance);
     }
     await instance.onActivate();
@@ -235,7 +220,11 @@ export class Activation implements GrainHost, Caller, RecordOwner {
     }
     call.spec ??= spec;
     call.mode = this.#modeOf(call, spec);
-    if (call.chain.length > 0 && this.#wouldDeadlock(call)) return true;
+    const deadlock = call.chain.length > 0 ? deadlockOf(call, this.#running) : undefined;
+    if (deadlock) {
+      call.replies.error(call, deadlock);
+      return true;
+    }
     if (this.mailbox.full) {
       const text = `${this.id}: ${this.mailbox.waiting} calls wait already; slow down, or raise mailboxMax`;
       call.replies.error(call, new OverloadedError(text, { grain: this.id }));
@@ -250,7 +239,7 @@ export class Activation implements GrainHost, Caller, RecordOwner {
   #modeOf(call: Call, spec: { readOnly: boolean; interleave: boolean }): Call['mode'] {
     const { reentrant } = this.type;
     if (reentrant === true || spec.interleave) return 'interleave';
-    if (reentrant === 'callChain' && this.#waitingInChain(call)) return 'interleave';
+    if (reentrant === 'callChain' && waitingInChain(call, this.#running)) return 'interleave';
     return spec.readOnly ? 'readOnly' : 'exclusive';
   }
 
@@ -263,28 +252,6 @@ export class Activation implements GrainHost, Caller, RecordOwner {
           ? `${where} is a stream: read it with \`for await\``
           : `${where} is no stream: await it`;
     return new MethodNotFoundError(text.slice(0, 400), { grain: this.id });
-  }
-
-  /** The turn here that waits, directly or not, for this very call. */
-  #waitingInChain(call: Call): Call | undefined {
-    return this.#running.find((running) => running.link !== undefined && call.chain.includes(running.link));
-  }
-
-  #wouldDeadlock(call: Call): boolean {
-    if (call.mode === 'interleave') return false;
-    const waiting = this.#waitingInChain(call);
-    if (!waiting || (call.mode === 'readOnly' && waiting.mode === 'readOnly')) return false;
-    const from = call.chain.indexOf(waiting.link as string);
-    const cycle = [...call.chain.slice(from).map((link) => link.slice(0, link.indexOf('\n'))), this.id];
-    call.replies.error(
-      call,
-      new DeadlockError(
-        `${this.id}.${call.method} can never run: ${cycle.join(' → ')} wait for each other. ` +
-          `Do not await the call, mark ${call.method} interleave, or make the class reentrant: 'callChain'`,
-        { grain: this.id, cycle },
-      ),
-    );
-    return true;
   }
 
   #mayRunNow(call: Call): boolean {
@@ -382,8 +349,8 @@ export class Activation implements GrainHost, Caller, RecordOwner {
   }
 
   #call(call: Call): unknown {
-    call.receiver?.bind(this);
-    const args = call.args instanceof Uint8Array ? (unpack(call.args, this) as unknown[]) : call.args;
+    call.receiver?.bind(this.#side);
+    const args = call.args instanceof Uint8Array ? (unpack(call.args, this.#side) as unknown[]) : call.args;
     const instance = this.#instance as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
     return (instance[call.method] as (...args: readonly unknown[]) => unknown)(...args);
   }
@@ -459,131 +426,23 @@ export class Activation implements GrainHost, Caller, RecordOwner {
     }
   }
 
-  // ---- what the grain asks for
-
-  get key(): string {
-    const parts = this.keyParts;
-    return parts.length === 1 ? (parts[0] as string) : keyOf(this.id);
-  }
-
-  get keyParts(): readonly string[] {
-    return keyParts(keyOf(this.id));
-  }
-
-  get context(): ActivationContext {
-    this.#context ??= new ActivationContext(this);
-    return this.#context;
-  }
-
-  get binder(): Caller {
-    return this;
-  }
+  // ---- what the grain's side needs
 
   /** The call that the code which asks belongs to. */
   currentCall(): Call | undefined {
     return this.type.interleaves ? turnOf(this.#running) : this.#current;
   }
 
-  signal(): AbortSignal {
-    const call = this.currentCall();
-    if (!call) return new AbortController().signal;
-    if (call.signal) return call.signal;
-    const { clock } = this.services;
-    const controller = new AbortController();
-    call.signal = controller.signal;
-    if (call.cancelled) controller.abort();
-    const timer = clock.after(call.deadline - clock.now(), () => controller.abort());
-    const before = call.onCancel;
-    call.onCancel = () => {
-      before?.();
-      controller.abort();
-    };
-    call.onEnded = () => timer.cancel();
-    return controller.signal;
-  }
-
-  keepAlive(ms: number): void {
-    this.keepUntil = Math.max(this.keepUntil, this.services.clock.now() + ms);
-  }
-
-  reference(type: GrainClass | string, key: GrainKey): object {
-    const name = typeof type === 'string' ? type : grainTypeOf(type).name;
-    return referenceTo(grainIdOf(name, canonicalKey(name, key)), this);
-  }
-
-  etag(record: string): string | undefined {
-    return this.#recordsNamed(record).etag(record);
-  }
-
-  save(record: string): Promise<void> {
-    return this.#withRecords(record, (records, grain) => records.save(grain, record));
-  }
-
-  reload(record: string): Promise<void> {
-    return this.#withRecords(record, (records, grain) => records.reload(grain, record));
-  }
-
-  clear(record: string): Promise<void> {
-    return this.#withRecords(record, (records, grain) => records.clear(grain, record));
-  }
-
-  async #withRecords(record: string, act: (records: Records, grain: Grain) => Promise<void>): Promise<void> {
-    return act(this.#recordsNamed(record), this.#instance as Grain);
-  }
-
-  #recordsNamed(record: string): Records {
-    if (this.#records) return this.#records;
-    throw new TypeError(
-      `${this.id} has no record '${record}': decorate the fields to be saved with @state()`,
-    );
-  }
-
-  defaults(): Grain {
-    return construct(this.type.Class, this);
-  }
-
-  spoiled(reason: 'stateConflict' | 'storeFailed'): void {
-    this.deactivate(reason);
-  }
-
-  saved(record: string, etag: string): void {
-    const { events } = this.services;
-    if (events.active) events.publish({ type: 'recordSaved', grain: this.id, record, etag });
-  }
-
-  // ---- calls that the grain makes
-
-  grainType(name: string): GrainType | undefined {
-    return this.services.grainType(name);
-  }
-
-  invoke(call: OutgoingCall): Promise<unknown> {
-    return this.services.outbound.invoke(call, this.#origin());
-  }
-
-  stream(call: OutgoingCall): AsyncIterableIterator<unknown> {
-    return this.services.outbound.stream(call, this.#origin());
-  }
-
-  invokeOrStream(call: OutgoingCall): Promise<unknown> & AsyncIterable<unknown> {
-    return this.services.outbound.invokeOrStream(call, this.#origin());
-  }
-
-  #origin(): CallOrigin {
-    const call = this.currentCall();
-    if (!call)
-      return { chain: NO_CHAIN, deadline: Number.POSITIVE_INFINITY, baggage: undefined, binder: this };
-    if (call.chain.length >= LIMITS.chainDepth) {
-      const text = `${this.id}: the call chain is ${LIMITS.chainDepth} calls deep; that is a recursion without an end`;
-      throw new OverloadedError(text, { grain: this.id });
-    }
+  /** Names the turn that runs a call, in the chains of the calls that it makes. */
+  linkOf(call: Call): string {
     call.link ??= `${this.id}\n${this.activationId}.${++this.#turns}`;
-    return {
-      chain: [...call.chain, call.link],
-      deadline: call.deadline,
-      baggage: call.baggage,
-      binder: this,
-    };
+    return call.link;
+  }
+
+  /** The instance with its records. Throws when the class has none. */
+  recordsNamed(record: string): { readonly records: Records; readonly grain: Grain } {
+    if (this.#records) return { records: this.#records, grain: this.#instance as Grain };
+    throw new TypeError(`${this.id} has no record '${record}': decorate the fields to be saved with @state()`);
   }
 }
 

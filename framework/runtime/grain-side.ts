@@ -1,0 +1,182 @@
+import type { Logger } from 'pino';
+import { OverloadedError } from '../errors.ts';
+import type { GrainContext } from '../grain/context.ts';
+import { construct, type Grain, type GrainClass, type GrainHost } from '../grain/grain.ts';
+import { type GrainType, grainTypeOf } from '../grain/grain-type.ts';
+import type { Caller, OutgoingCall } from '../grain/reference.ts';
+import { canonicalKey, type GrainId, type GrainKey, grainIdOf, keyOf, keyParts } from '../identity/grain-id.ts';
+import { LIMITS } from '../limits.ts';
+import { readBaggage } from '../rpc/baggage.ts';
+import { NO_CHAIN } from '../rpc/call.ts';
+import type { CallOrigin } from '../rpc/outbound.ts';
+import { referenceTo } from '../rpc/reference-codec.ts';
+import type { RecordOwner, Records } from '../storage/records.ts';
+import type { Random } from '../system/random.ts';
+import type { Activation } from './activation.ts';
+
+/**
+ * The activation as its grain sees it: the key, the context, the records, and the calls that the grain makes, which belong to the
+ * call that it runs.
+ */
+export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
+  readonly #activation: Activation;
+  #log: Logger | undefined;
+
+  constructor(activation: Activation) {
+    this.#activation = activation;
+  }
+
+  get id(): GrainId {
+    return this.#activation.id;
+  }
+
+  get type(): GrainType {
+    return this.#activation.type;
+  }
+
+  get key(): string {
+    const parts = this.keyParts;
+    return parts.length === 1 ? (parts[0] as string) : keyOf(this.id);
+  }
+
+  get keyParts(): readonly string[] {
+    return keyParts(keyOf(this.id));
+  }
+
+  // ---- the context
+
+  get context(): GrainContext {
+    return this;
+  }
+
+  get activationId(): string {
+    return this.#activation.activationId;
+  }
+
+  get silo(): string {
+    return this.#activation.services.siloName;
+  }
+
+  get log(): Logger {
+    this.#log ??= this.#activation.services.log.child({ grain: this.id, activation: this.activationId });
+    return this.#log;
+  }
+
+  get random(): Random {
+    return this.#activation.services.random;
+  }
+
+  get request(): Readonly<Record<string, unknown>> {
+    return readBaggage(this.#activation.currentCall()?.baggage);
+  }
+
+  get signal(): AbortSignal {
+    const call = this.#activation.currentCall();
+    if (!call) return new AbortController().signal;
+    if (call.signal) return call.signal;
+    const { clock } = this.#activation.services;
+    const controller = new AbortController();
+    call.signal = controller.signal;
+    if (call.cancelled) controller.abort();
+    const timer = clock.after(call.deadline - clock.now(), () => controller.abort());
+    const before = call.onCancel;
+    call.onCancel = () => {
+      before?.();
+      controller.abort();
+    };
+    call.onEnded = () => timer.cancel();
+    return controller.signal;
+  }
+
+  now(): number {
+    return this.#activation.services.clock.wallNow();
+  }
+
+  deactivate(): void {
+    this.#activation.deactivate('requested');
+  }
+
+  keepAlive(ms: number): void {
+    this.#activation.keepUntil = Math.max(this.#activation.keepUntil, this.#activation.services.clock.now() + ms);
+  }
+
+  // ---- records
+
+  etag(record = 'state'): string | undefined {
+    return this.#activation.recordsNamed(record).records.etag(record);
+  }
+
+  save(record: string): Promise<void> {
+    return this.#withRecords(record, (records, grain) => records.save(grain, record));
+  }
+
+  reload(record: string): Promise<void> {
+    return this.#withRecords(record, (records, grain) => records.reload(grain, record));
+  }
+
+  clear(record: string): Promise<void> {
+    return this.#withRecords(record, (records, grain) => records.clear(grain, record));
+  }
+
+  async #withRecords(record: string, act: (records: Records, grain: Grain) => Promise<void>): Promise<void> {
+    const { records, grain } = this.#activation.recordsNamed(record);
+    return act(records, grain);
+  }
+
+  get binder(): Caller {
+    return this;
+  }
+
+  defaults(): Grain {
+    return construct(this.type.Class, this);
+  }
+
+  spoiled(reason: 'stateConflict' | 'storeFailed'): void {
+    this.#activation.deactivate(reason);
+  }
+
+  saved(record: string, etag: string): void {
+    const { events } = this.#activation.services;
+    if (events.active) events.publish({ type: 'recordSaved', grain: this.id, record, etag });
+  }
+
+  // ---- calls that the grain makes
+
+  reference(type: GrainClass | string, key: GrainKey): object {
+    const name = typeof type === 'string' ? type : grainTypeOf(type).name;
+    return referenceTo(grainIdOf(name, canonicalKey(name, key)), this);
+  }
+
+  grainType(name: string): GrainType | undefined {
+    return this.#activation.services.grainType(name);
+  }
+
+  invoke(call: OutgoingCall): Promise<unknown> {
+    let origin: CallOrigin;
+    try {
+      origin = this.#origin();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#activation.services.outbound.invoke(call, origin);
+  }
+
+  stream(call: OutgoingCall): AsyncIterableIterator<unknown> {
+    return this.#activation.services.outbound.stream(call, this.#origin());
+  }
+
+  invokeOrStream(call: OutgoingCall): Promise<unknown> & AsyncIterable<unknown> {
+    return this.#activation.services.outbound.invokeOrStream(call, this.#origin());
+  }
+
+  #origin(): CallOrigin {
+    const call = this.#activation.currentCall();
+    if (!call) return { chain: NO_CHAIN, deadline: Number.POSITIVE_INFINITY, baggage: undefined, binder: this };
+    if (call.chain.length >= LIMITS.chainDepth) {
+      const text = `${this.id}: the call chain is ${LIMITS.chainDepth} calls deep; is it a recursion without an end?`;
+      throw new OverloadedError(text, { grain: this.id });
+    }
+    const chain = [...call.chain, this.#activation.linkOf(call)];
+    return { chain, deadline: call.deadline, baggage: call.baggage, binder: this };
+  }
+}
