@@ -7,7 +7,8 @@ import type { ControlChannel } from '../messaging/control-channel.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import type { Clock, Timer } from '../system/clock.ts';
 import { type Contender, winnerOf } from './conflict.ts';
-import { type Changes, type Delta, ProcessGroups, parseDelta } from './process-groups.ts';
+import type { Changes, Delta, ProcessGroups } from './process-groups.ts';
+import { Replicas } from './replicas.ts';
 
 /**
  * Where grains are.
@@ -57,8 +58,6 @@ export interface LocalActivation {
 const REPEAT_MS = 500;
 /** Of the heartbeats, every so many also re-assert what this silo owns, to one other silo. */
 const REASSERT_BEATS = 4;
-/** Entries in one answer to a pull: about 200 bytes each, to stay well within one message. */
-const PULL_ENTRIES = 2_000;
 
 interface Report {
   readonly era: string;
@@ -72,7 +71,7 @@ export class Directory {
   readonly #membership: Membership;
   readonly #control: ControlChannel;
   readonly #self: NodeAddress;
-  readonly #groups: (ProcessGroups | undefined)[];
+  readonly #replicas: Replicas;
   readonly #open: Uint8Array;
   readonly #reports = new Map<NodeAddress, Report>();
   /** Silos whose report of this era has not been taken in yet. */
@@ -92,7 +91,6 @@ export class Directory {
   #returning = false;
   #repeat: Timer | undefined;
   #beats = 0;
-  #replicaCache: (NodeAddress[] | undefined)[] = [];
 
   /** This silo may take turns again. */
   onReady: () => void = () => {};
@@ -105,7 +103,8 @@ export class Directory {
     this.#era = options.membership.era;
     this.#epoch = options.membership.epoch;
     this.#enteredAt = options.clock.now();
-    this.#groups = new Array(this.#era.ring.partitions).fill(undefined);
+    this.#replicas = new Replicas(this.#self, options.replicas, this.#era);
+    this.#replicas.onChange = (changes) => this.#tell(changes);
     this.#open = new Uint8Array(this.#era.ring.partitions);
     options.membership.onEra((era, departed) => this.#enter(era, departed));
     options.membership.onHeartbeat = () => this.#heartbeat();
@@ -156,7 +155,7 @@ export class Directory {
 
   /** Where the grain is, if it is active away from this silo. Only the primary knows. */
   locate(partition: number, id: GrainId): NodeAddress | undefined {
-    const groups = this.#groups[partition];
+    const groups = this.#replicas.find(partition);
     if (!groups) return undefined;
     const [first, ...more] = groups.members(id).filter((member) => member.owner !== this.#self);
     if (!first || more.length === 0) return first?.owner;
@@ -181,12 +180,12 @@ export class Directory {
   created(partition: number, activation: LocalActivation): void {
     if (this.primary(partition) === this.#self) return;
     const value = { id: activation.activationId, since: activation.since };
-    this.#spread(partition, this.#groupsOf(partition).join(this.#self, activation.id, value));
+    this.#spread(partition, this.#replicas.groupsOf(partition).join(this.#self, activation.id, value));
   }
 
   /** An activation that was here is gone. */
   gone(partition: number, activation: LocalActivation): void {
-    const delta = this.#groups[partition]?.leave(this.#self, activation.id, activation.activationId);
+    const delta = this.#replicas.find(partition)?.leave(this.#self, activation.id, activation.activationId);
     if (delta) this.#spread(partition, delta);
     this.#conflicts.delete(activation.id);
   }
@@ -196,53 +195,48 @@ export class Directory {
    * entry is old.
    */
   lastDot(partition: number): number {
-    return this.#groups[partition]?.lastDot(this.#self) ?? 0;
+    return this.#replicas.find(partition)?.lastDot(this.#self) ?? 0;
   }
 
   /** `silo` itself said that it holds nothing of this grain. */
   retract(partition: number, id: GrainId, silo: NodeAddress, upTo: number): void {
-    const changes = this.#groups[partition]?.retract(silo, id, upTo);
-    if (changes) this.#tell(changes);
+    this.#replicas.retract(partition, id, silo, upTo);
   }
 
   /** All that this silo owns in a partition: the answer to an order to activate. */
   sliceOf(partition: number): Delta {
-    return this.#groupsOf(partition).slice(this.#self);
+    return this.#replicas.groupsOf(partition).slice(this.#self);
   }
 
-  /** Takes in a delta that came with an answer. */
+  /** Takes in what a silo says of its own entries. */
   learn(partition: number, delta: unknown, from: NodeAddress): void {
-    const parsed = parseDelta(delta);
-    if (parsed && parsed.owner === from) this.#merge(partition, parsed);
+    const changes = this.#replicas.take(from, partition, delta);
+    if (!changes || this.#open[partition] !== 1) return;
+    for (const { group } of changes.joined) this.#resolve(partition, group);
   }
 
   // ---- process groups of users
 
+  /** The silos that keep a partition's groups, the primary first. */
   replicas(partition: number): NodeAddress[] {
-    let replicas = this.#replicaCache[partition];
-    if (!replicas) {
-      replicas = this.#era.replicaAddresses(partition, this.#options.replicas);
-      this.#replicaCache[partition] = replicas;
-    }
-    return replicas;
+    return this.#replicas.silosOf(partition);
   }
 
   /** The groups of a partition, as far as this silo keeps them. */
   replica(partition: number): ProcessGroups | undefined {
-    return this.#groups[partition];
+    return this.#replicas.find(partition);
   }
 
   /**
    * This silo's own entries in a partition change. Resolves when the replicas that can be reached have it.
    */
   async assert(partition: number, change: (groups: ProcessGroups) => Delta | undefined): Promise<void> {
-    const delta = change(this.#groupsOf(partition));
+    const delta = change(this.#replicas.groupsOf(partition));
     if (!delta) return;
     const others = this.replicas(partition).filter((silo) => silo !== this.#self);
     await Promise.allSettled(
       others.map((silo) => this.#control.request(silo, 'delta', [partition, delta], 2 * REPEAT_MS)),
     );
-    this.#drop(partition);
   }
 
   onGroupChange(listener: (changes: Changes) => void): () => void {
@@ -262,7 +256,7 @@ export class Directory {
     this.#era = era;
     this.#epoch = this.#membership.epoch;
     this.#enteredAt = this.#options.clock.now();
-    this.#replicaCache = [];
+    this.#replicas.enter(era);
     if (!continuous) this.#returning = true;
     for (const { silo } of departed) this.#forget(silo);
     for (let partition = 0; partition < this.#open.length; partition++) {
@@ -270,7 +264,6 @@ export class Directory {
       const is = era.primaryAddress(partition);
       if (is !== this.#self || was !== this.#self || !continuous) this.#open[partition] = 0;
       if (is !== was) this.#reassert(partition, is === this.#self);
-      this.#drop(partition);
     }
     this.#awaited.clear();
     this.#unsettled.clear();
@@ -292,39 +285,26 @@ export class Directory {
   /** Activations here get an entry when their primary is elsewhere, and lose it when it is here. */
   #reassert(partition: number, home: boolean): void {
     for (const activation of this.#options.local.inPartition(partition)) {
-      if (home) this.#groups[partition]?.leave(this.#self, activation.id, activation.activationId);
+      if (home) this.#replicas.find(partition)?.leave(this.#self, activation.id, activation.activationId);
       else if (!this.#hasEntry(partition, activation)) {
         const value = { id: activation.activationId, since: activation.since };
-        this.#groupsOf(partition).join(this.#self, activation.id, value);
+        this.#replicas.groupsOf(partition).join(this.#self, activation.id, value);
       }
     }
   }
 
   #hasEntry(partition: number, { id, activationId }: LocalActivation): boolean {
-    const members = this.#groups[partition]?.members(id) ?? [];
+    const members = this.#replicas.find(partition)?.members(id) ?? [];
     return members.some((member) => member.owner === this.#self && member.value.id === activationId);
   }
 
   #forget(silo: NodeAddress): void {
     this.#reports.delete(silo);
-    for (const groups of this.#groups) if (groups) this.#tell(groups.forget(silo));
-  }
-
-  /** What this silo need not keep, since it is no replica of the partition, it lets go. */
-  #drop(partition: number): void {
-    const groups = this.#groups[partition];
-    if (!groups) return;
-    if (!this.replicas(partition).includes(this.#self)) {
-      for (const owner of groups.owners()) if (owner !== this.#self) groups.forget(owner);
-    }
+    this.#replicas.forget(silo);
   }
 
   #report(to: NodeAddress): void {
-    const digests: number[] = [];
-    this.#groups.forEach((groups, partition) => {
-      const digest = groups?.digest(this.#self) ?? 0;
-      if (digest !== 0 && this.replicas(partition).includes(to)) digests.push(partition, digest);
-    });
+    const digests = this.#replicas.digestsFor(to);
     this.#control.send(to, 'report', {
       era: this.#era.id,
       load: this.#options.load(),
@@ -335,7 +315,7 @@ export class Directory {
   /** Takes in a report of this era: pulls what differs, then counts it. */
   async #take(silo: NodeAddress, report: Report): Promise<void> {
     const era = this.#era;
-    let differing = this.#differing(silo, report);
+    let differing = this.#replicas.differing(silo, report.digests);
     while (differing.length > 0) {
       const answer = await this.#control
         .request(silo, 'pull', differing, 4 * REPEAT_MS)
@@ -354,20 +334,6 @@ export class Directory {
     this.#settleIfAll();
   }
 
-  #differing(silo: NodeAddress, report: Report): number[] {
-    const told = new Map<number, number>();
-    for (let i = 0; i + 1 < report.digests.length; i += 2) {
-      told.set(report.digests[i] as number, report.digests[i + 1] as number);
-    }
-    const differing: number[] = [];
-    for (let partition = 0; partition < this.#groups.length; partition++) {
-      const mine = this.#groups[partition]?.digest(silo) ?? 0;
-      if (mine === (told.get(partition) ?? 0)) continue;
-      if (this.replicas(partition).includes(this.#self)) differing.push(partition);
-    }
-    return differing;
-  }
-
   #settleIfAll(): void {
     if (this.#awaited.size > 0 || this.#settledEra === this.#era.id) return;
     const { clock, events } = this.#options;
@@ -375,7 +341,7 @@ export class Directory {
     for (let partition = 0; partition < this.#open.length; partition++) {
       if (this.primary(partition) !== this.#self) continue;
       this.#open[partition] = 1;
-      for (const id of [...(this.#groups[partition]?.groups() ?? [])]) this.#resolve(partition, id);
+      for (const id of [...(this.#replicas.find(partition)?.groups() ?? [])]) this.#resolve(partition, id);
     }
     for (const silo of this.#era.present)
       if (silo !== this.#self) this.#control.send(silo, 'settled', this.#era.id);
@@ -433,10 +399,10 @@ export class Directory {
       this.#unsettled.delete(from);
       this.#readyIfAll();
     });
-    control.on('pull', (_from, body) => this.#slices(Array.isArray(body) ? body : []));
+    control.on('pull', (_from, body) => this.#replicas.slices(Array.isArray(body) ? body : []));
     control.on('delta', (from, body) => {
       const [partition, delta] = Array.isArray(body) ? body : [];
-      if (this.#isPartition(partition)) this.learn(partition, delta, from);
+      this.learn(partition, delta, from);
       return true;
     });
     control.on('yield', (_from, body) => {
@@ -447,52 +413,10 @@ export class Directory {
     });
   }
 
-  #isPartition(value: unknown): value is number {
-    return Number.isInteger(value) && (value as number) >= 0 && (value as number) < this.#open.length;
-  }
-
-  /**
-   * This silo's own entries in the partitions asked for, as many as fit; the asker asks again for the rest.
-   */
-  #slices(partitions: readonly unknown[]): [number, Delta][] {
-    const slices: [number, Delta][] = [];
-    let entries = 0;
-    for (const partition of partitions) {
-      if (!this.#isPartition(partition)) continue;
-      const slice = this.#groupsOf(partition).slice(this.#self);
-      if (slices.length > 0 && entries + slice.entries.length > PULL_ENTRIES) break;
-      entries += slice.entries.length;
-      slices.push([partition, slice]);
-    }
-    return slices;
-  }
-
   #spread(partition: number, delta: Delta): void {
     for (const silo of this.replicas(partition)) {
       if (silo !== this.#self) this.#control.send(silo, 'delta', [partition, delta]);
     }
-  }
-
-  /**
-   * A lost silo's late words must not bring its members back; those of one that this silo does not know yet
-   * come again by digest.
-   */
-  #merge(partition: number, delta: Delta): void {
-    if (!this.#isPartition(partition) || !this.#era.present.has(delta.owner)) return;
-    if (!this.replicas(partition).includes(this.#self)) return;
-    const changes = this.#groupsOf(partition).merge(delta);
-    this.#tell(changes);
-    if (this.#open[partition] !== 1) return;
-    for (const { group } of changes.joined) this.#resolve(partition, group);
-  }
-
-  #groupsOf(partition: number): ProcessGroups {
-    let groups = this.#groups[partition];
-    if (!groups) {
-      groups = new ProcessGroups();
-      this.#groups[partition] = groups;
-    }
-    return groups;
   }
 
   #tell(changes: Changes): void {
@@ -504,7 +428,7 @@ export class Directory {
   // ---- conflicts
 
   #contenders(partition: number, id: GrainId): Contender[] {
-    const contenders: Contender[] = (this.#groups[partition]?.members(id) ?? [])
+    const contenders: Contender[] = (this.#replicas.find(partition)?.members(id) ?? [])
       .filter((member) => member.owner !== this.#self)
       .map(({ owner, value }) => ({ silo: owner, activationId: value.id, since: value.since }));
     const local = this.#options.local.find(id);

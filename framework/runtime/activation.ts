@@ -1,5 +1,11 @@
 import type { Logger } from 'pino';
-import { ActivationError, GranaryError, MethodNotFoundError, OverloadedError, SiloUnavailableError } from '../errors.ts';
+import {
+  ActivationError,
+  GranaryError,
+  MethodNotFoundError,
+  OverloadedError,
+  SiloUnavailableError,
+} from '../errors.ts';
 import { construct, Grain } from '../grain/grain.ts';
 import type { GrainType } from '../grain/grain-type.ts';
 import type { DeactivationReason } from '../grain/options.ts';
@@ -442,7 +448,9 @@ export class Activation {
   /** The instance with its records. Throws when the class has none. */
   recordsNamed(record: string): { readonly records: Records; readonly grain: Grain } {
     if (this.#records) return { records: this.#records, grain: this.#instance as Grain };
-    throw new TypeError(`${this.id} has no record '${record}': decorate the fields to be saved with @state()`);
+    throw new TypeError(
+      `${this.id} has no record '${record}': decorate the fields to be saved with @state()`,
+    );
   }
 }
 

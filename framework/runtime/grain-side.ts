@@ -4,7 +4,14 @@ import type { GrainContext } from '../grain/context.ts';
 import { construct, type Grain, type GrainClass, type GrainHost } from '../grain/grain.ts';
 import { type GrainType, grainTypeOf } from '../grain/grain-type.ts';
 import type { Caller, OutgoingCall } from '../grain/reference.ts';
-import { canonicalKey, type GrainId, type GrainKey, grainIdOf, keyOf, keyParts } from '../identity/grain-id.ts';
+import {
+  canonicalKey,
+  type GrainId,
+  type GrainKey,
+  grainIdOf,
+  keyOf,
+  keyParts,
+} from '../identity/grain-id.ts';
 import { LIMITS } from '../limits.ts';
 import { readBaggage } from '../rpc/baggage.ts';
 import { NO_CHAIN } from '../rpc/call.ts';
@@ -97,7 +104,10 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
   }
 
   keepAlive(ms: number): void {
-    this.#activation.keepUntil = Math.max(this.#activation.keepUntil, this.#activation.services.clock.now() + ms);
+    this.#activation.keepUntil = Math.max(
+      this.#activation.keepUntil,
+      this.#activation.services.clock.now() + ms,
+    );
   }
 
   // ---- records
@@ -171,7 +181,8 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
 
   #origin(): CallOrigin {
     const call = this.#activation.currentCall();
-    if (!call) return { chain: NO_CHAIN, deadline: Number.POSITIVE_INFINITY, baggage: undefined, binder: this };
+    if (!call)
+      return { chain: NO_CHAIN, deadline: Number.POSITIVE_INFINITY, baggage: undefined, binder: this };
     if (call.chain.length >= LIMITS.chainDepth) {
       const text = `${this.id}: the call chain is ${LIMITS.chainDepth} calls deep; is it a recursion without an end?`;
       throw new OverloadedError(text, { grain: this.id });
