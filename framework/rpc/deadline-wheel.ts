@@ -25,6 +25,8 @@ export class DeadlineWheel {
   readonly #slots: (Expiring | undefined)[] = new Array(SLOTS).fill(undefined);
   #size = 0;
   #tick = 0;
+  /** A wheel that was emptied and filled again has a timer already. */
+  #armed = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -35,7 +37,8 @@ export class DeadlineWheel {
   }
 
   add(entry: Expiring): void {
-    if (this.#size++ === 0) {
+    this.#size++;
+    if (!this.#armed) {
       this.#tick = Math.floor(this.#clock.now() / TICK_MS);
       this.#arm();
     }
@@ -62,6 +65,7 @@ export class DeadlineWheel {
   }
 
   #arm(): void {
+    this.#armed = true;
     this.#clock.after(TICK_MS, () => this.#turn());
   }
 
@@ -71,6 +75,7 @@ export class DeadlineWheel {
     const first = Math.max(this.#tick, until - SLOTS + 1);
     for (let tick = first; tick <= until; tick++) this.#sweep(tick % SLOTS, now);
     this.#tick = until;
+    this.#armed = false;
     if (this.#size > 0) this.#arm();
   }
 
