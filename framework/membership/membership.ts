@@ -185,7 +185,8 @@ export class Membership implements Cluster {
 
   async #exchangeViews(silo: NodeAddress): Promise<void> {
     const { suspectMs } = this.#options.times;
-    this.#learn(await this.#control.request(silo, 'exchange', this.#view.entries(), suspectMs));
+    const answer = await this.#control.request(silo, 'exchange', this.#view.entries(), suspectMs);
+    this.#learn(Array.isArray(answer) ? answer[1] : undefined);
   }
 
   // ---- what others say
@@ -222,7 +223,8 @@ export class Membership implements Cluster {
     if (!joiner) throw new InvalidConfigError('the join request is malformed');
     if (partitions !== this.#options.partitions) {
       throw new InvalidConfigError(
-        `silo '${joiner.name}' has ${String(partitions)} partitions, the cluster has ${this.#options.partitions}; ` +
+        `silo '${joiner.name}' has ${String(partitions)} partitions, ` +
+          `the cluster has ${this.#options.partitions}; ` +
           'the number of partitions is one value per cluster',
       );
     }
