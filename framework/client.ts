@@ -4,30 +4,19 @@ import type { GrainRef } from './grain/reference-types.ts';
 import type { GrainKey } from './identity/grain-id.ts';
 import { type NodeAddress, nodeAddress } from './identity/silo-address.ts';
 import { ViewFollower } from './membership/view-follower.ts';
-import { ControlChannel } from './messaging/control-channel.ts';
 import { RuntimeEvents, type RuntimeListener } from './observability/events.ts';
 import { logEvents, loggerOf } from './observability/log.ts';
-import { DataLink } from './rpc/data-link.ts';
+import { Node } from './rpc/node.ts';
 import { Outbound } from './rpc/outbound.ts';
 import { RootCaller } from './rpc/root-caller.ts';
 import { checkClientOptions, type NodeOptions } from './silo-options.ts';
 import { systemClock } from './system/clock.ts';
 import { systemRandom } from './system/random.ts';
-import type { Endpoint, Receiver, Transport } from './transport/transport.ts';
+import type { Transport } from './transport/transport.ts';
 
 export interface ClientOptions extends NodeOptions {
   /** The network; the same as the silos'. */
   readonly transport: Transport;
-}
-
-interface ClientParts {
-  readonly address: NodeAddress;
-  readonly endpoint: Endpoint;
-  readonly control: ControlChannel;
-  readonly link: DataLink;
-  readonly cluster: ViewFollower;
-  readonly outbound: Outbound;
-  readonly events: RuntimeEvents;
 }
 
 /** How often a client asks for the view, in case it missed news. */
@@ -37,13 +26,26 @@ const PARTITIONS = 1_024;
 
 /** Calls grains from outside of the cluster: holds no activations, and is no part of the ring. */
 export class Client {
-  readonly #parts: ClientParts;
+  readonly #node: Node;
+  readonly #cluster: ViewFollower;
+  readonly #outbound: Outbound;
   readonly #root: RootCaller;
   #closing: Promise<void> | undefined;
 
-  private constructor(parts: ClientParts) {
-    this.#parts = parts;
-    this.#root = new RootCaller(parts.outbound);
+  private constructor(node: Node, callTimeoutMs: number) {
+    const { clock, control, link } = node;
+    const cluster = new ViewFollower({ partitions: PARTITIONS, refreshMs: REFRESH_MS, clock, control });
+    const outbound = new Outbound({ node, cluster, callTimeoutMs });
+    this.#node = node;
+    this.#cluster = cluster;
+    this.#outbound = outbound;
+    this.#root = new RootCaller(outbound);
+    control.onUndeliverable = (to) => cluster.suspect(to);
+    link.onItem = (from, item) => outbound.received(from, item);
+    node.onUndeliverable = (to, ticket) => outbound.undeliverable(to, ticket);
+    node.onConnection = (connected) => {
+      if (connected) void cluster.refresh();
+    };
   }
 
   /**
@@ -62,29 +64,10 @@ export class Client {
     const address = nodeAddress(`client-${random.id().slice(0, 8)}`, clock.wallNow());
     const events = new RuntimeEvents();
     logEvents(events, loggerOf(options.log, { client: address }));
-    const control = new ControlChannel(address, clock, events);
-    const link = new DataLink(address, clock, events);
-    const cluster = new ViewFollower({ partitions: PARTITIONS, refreshMs: REFRESH_MS, clock, control });
-    const outbound = new Outbound({ self: address, clock, random, events, link, cluster, callTimeoutMs });
-    control.onUndeliverable = (to) => cluster.suspect(to);
-    link.onItem = (from, item) => outbound.received(from, item);
-    const receiver: Receiver = {
-      received: (lane, payload) => (lane === 'data' ? link.receive(payload) : control.receive(payload)),
-      undeliverable(lane, to, ticket) {
-        if (lane === 'control') control.undeliverable(to, ticket);
-        else if (to) outbound.undeliverable(to, ticket);
-      },
-      connectionChanged(connected) {
-        events.publish({ type: 'connectionChanged', connected });
-        if (connected) void cluster.refresh();
-      },
-      plainCall: () => {},
-    };
-    const endpoint = await options.transport.open({ cluster: clusterName, address, receiver });
-    control.attach(endpoint);
-    link.attach(endpoint);
-    await cluster.refresh();
-    return new Client({ address, endpoint, control, link, cluster, outbound, events });
+    const doors = { clock, random, transport: options.transport };
+    const client = new Client(await Node.open(clusterName, address, doors, events), callTimeoutMs);
+    await client.#cluster.refresh();
+    return client;
   }
 
   /**
@@ -97,17 +80,17 @@ export class Client {
 
   /** This client's address on the network. */
   get address(): NodeAddress {
-    return this.#parts.address;
+    return this.#node.address;
   }
 
   /** Names of the silos, as far as this client knows. */
   get silos(): readonly string[] {
-    return this.#parts.cluster.era.ring.silos;
+    return this.#cluster.era.ring.silos;
   }
 
   /** Listens to what the client tells about itself, until the returned function is called. */
   subscribe(listener: RuntimeListener): () => void {
-    return this.#parts.events.subscribe(listener);
+    return this.#node.events.subscribe(listener);
   }
 
   /**
@@ -115,14 +98,10 @@ export class Client {
    * rejects.
    */
   close(): Promise<void> {
-    const { endpoint, control, link, cluster, outbound } = this.#parts;
     this.#closing ??= (async () => {
-      cluster.stop();
-      link.flushNow();
-      outbound.stop();
-      await endpoint.close();
-      link.close();
-      control.close();
+      this.#cluster.stop();
+      this.#outbound.stop();
+      await this.#node.close();
     })();
     return this.#closing;
   }

@@ -137,7 +137,8 @@ function checkGrains(classes: readonly GrainClass[]): Map<string, GrainType> {
     const other = types.get(type.name);
     if (other && other.Class !== Class) {
       throw new InvalidConfigError(
-        `two grain classes are named '${type.name}' (${other.Class.name} and ${Class.name}); give one another name: @grain({ name: '...' })`,
+        `two grain classes are named '${type.name}' (${other.Class.name} and ${Class.name}); ` +
+          "give one another name: @grain({ name: '...' })",
       );
     }
     types.set(type.name, type);
@@ -153,7 +154,8 @@ function checkStores(
     for (const record of type.records) {
       if (record.store === 'default' || Object.hasOwn(stores, record.store)) continue;
       throw new InvalidConfigError(
-        `class ${type.Class.name}: the fields ${record.fields.join(', ')} are kept in store '${record.store}', which this silo does not have; ` +
+        `class ${type.Class.name}: the fields ${record.fields.join(', ')} are kept in store '${record.store}', ` +
+          'which this silo does not have; ' +
           `pass it: Silo.start({ stores: { ${JSON.stringify(record.store)}: ... } })`,
       );
     }

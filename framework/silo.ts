@@ -6,6 +6,7 @@ import type { GrainKey } from './identity/grain-id.ts';
 import { nodeAddress } from './identity/silo-address.ts';
 import { RuntimeEvents, type RuntimeListener } from './observability/events.ts';
 import { logEvents, loggerOf } from './observability/log.ts';
+import { Node } from './rpc/node.ts';
 import { SiloRuntime } from './runtime/silo-runtime.ts';
 import { checkSiloOptions, type SiloOptions } from './silo-options.ts';
 import type { GrainStore } from './storage/grain-store.ts';
@@ -65,11 +66,9 @@ export class Silo {
         await store.open();
         opened.push(store);
       }
-      const runtime = await SiloRuntime.start({
-        ...checked,
-        ...{ address, incarnation, stores, clock, random, events, log },
-        transport: options.transport ?? inProcess(),
-      });
+      const doors = { clock, random, transport: options.transport ?? inProcess() };
+      const node = await Node.open(checked.cluster, address, doors, events);
+      const runtime = await SiloRuntime.start({ ...checked, incarnation, stores, log }, node);
       const silo = new Silo(name, runtime, opened);
       runtime.membership.onReplaced = (by) => {
         events.publish({ type: 'siloReplaced', silo: address, by });
@@ -100,7 +99,7 @@ export class Silo {
 
   /** Listens to what the runtime tells about itself, until the returned function is called. */
   subscribe(listener: RuntimeListener): () => void {
-    return runtimeOf(this).options.events.subscribe(listener);
+    return runtimeOf(this).node.events.subscribe(listener);
   }
 
   /**
@@ -110,7 +109,8 @@ export class Silo {
   stop(): Promise<void> {
     this.#stopping ??= this.#end(async () => {
       const runtime = runtimeOf(this);
-      const { log, events, drainMs, address } = runtime.options;
+      const { log, drainMs } = runtime.options;
+      const { events, address } = runtime.node;
       if (!(await runtime.stop())) log.warn({ drainMs }, 'the silo stopped before all its turns had ended');
       events.publish({ type: 'siloStopped', silo: address });
     });

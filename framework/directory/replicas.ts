@@ -6,8 +6,8 @@ import { type Changes, type Delta, ProcessGroups, parseDelta } from './process-g
 const PULL_ENTRIES = 2_000;
 
 /**
- * The process groups that one silo keeps: those of the partitions that it is a replica of, and its own entries in all others. Says what
- * differs from what another silo told, and gives and takes what repairs it.
+ * The process groups that one silo keeps: those of the partitions that it is a replica of, and its own
+ * entries in all others. Says what differs from what another silo told, and gives and takes what repairs it.
  */
 export class Replicas {
   readonly #self: NodeAddress;
@@ -90,7 +90,9 @@ export class Replicas {
     return differing;
   }
 
-  /** This silo's own entries in the partitions asked for, as many as fit; the asker asks again for the rest. */
+  /**
+   * This silo's own entries in the partitions asked for, as many as fit; the asker asks again for the rest.
+   */
   slices(partitions: readonly unknown[]): [number, Delta][] {
     const slices: [number, Delta][] = [];
     let entries = 0;
@@ -105,8 +107,8 @@ export class Replicas {
   }
 
   /**
-   * Takes in what a silo says of its own entries. A lost silo's late words must not bring its members back; those of one that is not known
-   * here yet come again by digest.
+   * Takes in what a silo says of its own entries. A lost silo's late words must not bring its members back;
+   * those of one that is not known here yet come again by digest.
    */
   take(from: NodeAddress, partition: unknown, body: unknown): Changes | undefined {
     const delta = parseDelta(body);

@@ -72,7 +72,8 @@ function check(Class: GrainClass): GrainType {
   const name = options.name ?? Class.name;
   if (!TYPE_NAME.test(name)) {
     throw new InvalidConfigError(
-      `class ${Class.name}: '${name}' cannot be a grain type's name; use up to 128 letters, digits, _, $ and -: @grain({ name: '...' })`,
+      `class ${Class.name}: '${name}' cannot be a grain type's name; ` +
+        `use up to 128 letters, digits, _, $ and -: @grain({ name: '...' })`,
     );
   }
   const methods = checkMethods(
@@ -246,6 +247,7 @@ function placementOf(Class: GrainClass, option: PlacementOption): Placement {
   if (typeof option === 'object' && 'workers' in option) return PLACEMENTS.ring;
   if (typeof option === 'object' && typeof option.choose === 'function') return option;
   throw new InvalidConfigError(
-    `class ${Class.name}: @grain: placement is ${String(option)}; use ${Object.keys(PLACEMENTS).join(', ')}, { workers: n } or a Placement`,
+    `class ${Class.name}: @grain: placement is ${String(option)}; ` +
+      `use ${Object.keys(PLACEMENTS).join(', ')}, { workers: n } or a Placement`,
   );
 }

@@ -71,17 +71,15 @@ export class View {
 
   /**
    * Names the moment in the cluster's history that decides who is responsible for what: two silos with the
-   * same era have the same ring and wait for the same silos. Statuses and epochs only grow, so an era never
-   * comes back.
+   * same era have the same ring and wait for the same silos. Statuses and epochs only grow, and those that
+   * are not present count too, so an era never comes back: that of two silos before a third came is not that
+   * of the same two after it has gone.
    */
   get era(): string {
-    const present = this.present();
-    if (present.length === 0) return '';
-    const text = present
-      .map((e) => `${addressOf(e)} ${e.epoch} ${e.status}`)
-      .sort()
-      .join('\n');
-    return `${present.length}.${hash32(text).toString(36)}.${hash32(text, 0x5bd1e995).toString(36)}`;
+    const { length } = this.present();
+    if (length === 0) return '';
+    const text = this.entries().map(moment).sort().join('\n');
+    return `${length}.${hash32(text).toString(36)}.${hash32(text, 0x5bd1e995).toString(36)}`;
   }
 
   #forgetDeparted(): void {
@@ -92,6 +90,13 @@ export class View {
     departed.sort((a, b) => a.incarnation - b.incarnation);
     for (const entry of departed.slice(0, excess)) this.#entries.delete(entry.name);
   }
+}
+
+/** What an era tells apart of one silo: not whether one that is not there yet, or no more, is reachable. */
+function moment(entry: SiloEntry): string {
+  const { status, epoch, unreachable } = entry;
+  if (status === 'joining' || status === 'left') return `${addressOf(entry)} ${status}`;
+  return `${addressOf(entry)} ${epoch} ${unreachable ? 'unreachable' : status}`;
 }
 
 function fingerprint(entry: SiloEntry): string {

@@ -197,6 +197,7 @@ export class ControlChannel {
 
 function protocolMismatch(protocol: unknown): InvalidConfigError {
   return new InvalidConfigError(
-    `the cluster speaks protocol ${String(protocol)}, this node speaks ${PROTOCOL}; run the same version of Granary everywhere`,
+    `the cluster speaks protocol ${String(protocol)}, this node speaks ${PROTOCOL}; ` +
+      'run the same version of Granary everywhere',
   );
 }

@@ -11,25 +11,18 @@ import type { GrainId } from '../identity/grain-id.ts';
 import type { NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
 import type { Cluster, Departure } from '../membership/cluster.ts';
-import type { RuntimeEvents } from '../observability/events.ts';
 import { copy, copyError, decodeError, isInline, pack, unpack } from '../serialization/codec.ts';
-import type { Clock } from '../system/clock.ts';
-import type { Random } from '../system/random.ts';
 import { mergeBaggage } from './baggage.ts';
 import { type CallFields, FLAGS, LateCaller, NO_CHAIN, type Replies } from './call.ts';
-import type { DataLink } from './data-link.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { callItem, ITEM, type Item } from './frames.ts';
 import { Locator } from './locator.ts';
+import type { Node } from './node.ts';
 import { type Outcome, PendingCall } from './pending-call.ts';
 import { StreamConsumer } from './stream-consumer.ts';
 
 export interface OutboundOptions {
-  readonly self: NodeAddress;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly events: RuntimeEvents;
-  readonly link: DataLink;
+  readonly node: Node;
   readonly cluster: Cluster;
   /** Deadline of calls for which nobody chose one, in milliseconds. */
   readonly callTimeoutMs: number;
@@ -63,6 +56,7 @@ const LAST_WORDS_MS = 1_000;
  */
 export class Outbound implements Replies {
   readonly #options: OutboundOptions;
+  readonly #node: Node;
   readonly #pending = new Map<number, PendingCall>();
   readonly #wheel: DeadlineWheel;
   readonly #waiting = new Set<PendingCall>();
@@ -72,7 +66,8 @@ export class Outbound implements Replies {
 
   constructor(options: OutboundOptions) {
     this.#options = options;
-    this.#wheel = new DeadlineWheel(options.clock);
+    this.#node = options.node;
+    this.#wheel = new DeadlineWheel(options.node.clock);
     this.locator = new Locator(options.cluster);
     options.cluster.onEra((_era, departed) => this.#eraChanged(departed));
   }
@@ -221,9 +216,9 @@ export class Outbound implements Replies {
         spec?.timeoutMs ??
         (stream ? LIMITS.callTimeoutMaxMs : this.#options.callTimeoutMs);
       const oneWay = !stream && (options?.oneWay ?? spec?.oneWay ?? false);
-      const deadline = this.#options.clock.now() + Math.min(Math.max(ownMs, 1), LIMITS.callTimeoutMaxMs);
+      const deadline = this.#node.clock.now() + Math.min(Math.max(ownMs, 1), LIMITS.callTimeoutMaxMs);
       const fields: CallFields = {
-        caller: this.#options.self,
+        caller: this.#node.address,
         id: ++this.#lastId,
         target,
         method,
@@ -250,7 +245,7 @@ export class Outbound implements Replies {
     if (signal?.aborted) throw new CallCancelledError(`${where}: cancelled before it was sent`, options);
     if (this.#stopped) throw new SiloUnavailableError(`${where}: this node has stopped`, options);
     if (this.#pending.size >= LIMITS.pendingCalls) {
-      const text = `${where}: ${LIMITS.pendingCalls} calls of this node wait for an answer already; slow down`;
+      const text = `${where}: ${LIMITS.pendingCalls} calls of this node wait for an answer; slow down`;
       throw new OverloadedError(text, options);
     }
   }
@@ -259,7 +254,7 @@ export class Outbound implements Replies {
   #takeArguments(call: PendingCall, args: readonly unknown[]): void {
     if (args.every(isInline)) return;
     const local =
-      this.#options.deliver !== undefined && this.locator.locate(call.target) === this.#options.self;
+      this.#options.deliver !== undefined && this.locator.locate(call.target) === this.#node.address;
     if (local) {
       const receiver = new LateCaller(call.binder);
       call.receiver = receiver;
@@ -294,7 +289,7 @@ export class Outbound implements Replies {
     if (to === undefined) {
       call.obstacle = undefined;
       this.#waiting.add(call);
-    } else if (to === this.#options.self && this.#options.deliver) {
+    } else if (to === this.#node.address && this.#options.deliver) {
       call.progress = 'local';
       call.sentTo = to;
       this.#options.deliver(call);
@@ -305,10 +300,10 @@ export class Outbound implements Replies {
 
   #send(call: PendingCall, to: NodeAddress): void {
     try {
-      const item = callItem(call, call.deadline - this.#options.clock.now(), call.hops > 0);
+      const item = callItem(call, call.deadline - this.#node.clock.now(), call.hops > 0);
       call.progress = 'sent';
       call.sentTo = to;
-      this.#options.link.send(to, item, call);
+      this.#node.link.send(to, item, call);
     } catch (error) {
       this.#settle(call, () => call.reject(error));
     }
@@ -317,7 +312,7 @@ export class Outbound implements Replies {
   // ---- trying again
 
   #again(call: PendingCall, reason: string): void {
-    const { events, clock, random } = this.#options;
+    const { events, clock, random } = this.#node;
     call.progress = 'notSent';
     call.hops = 0;
     call.notAt = undefined;
@@ -334,9 +329,9 @@ export class Outbound implements Replies {
 
   #eraChanged(departed: readonly Departure[]): void {
     for (const { silo, graceful } of departed) {
-      if (graceful) this.#options.clock.after(LAST_WORDS_MS, () => this.#lostSilo(silo));
+      if (graceful) this.#node.clock.after(LAST_WORDS_MS, () => this.#lostSilo(silo));
       else this.#lostSilo(silo);
-      this.#options.link.forget(silo);
+      this.#node.link.forget(silo);
     }
     const waiting = [...this.#waiting];
     this.#waiting.clear();
@@ -391,7 +386,7 @@ export class Outbound implements Replies {
     if (!this.#owns(call)) return;
     if (call.progress === 'local') call.cancel();
     else if (call.progress === 'sent' && call.sentTo) {
-      this.#options.link.send(call.sentTo, [ITEM.cancel, call.id, call.target]);
+      this.#node.link.send(call.sentTo, [ITEM.cancel, call.id, call.target]);
     }
     this.#settle(call, () => call.reject(error));
   }
@@ -416,7 +411,7 @@ export class Outbound implements Replies {
   #grant(call: PendingCall, items: number, from: NodeAddress | undefined): void {
     if (!this.#owns(call)) return;
     if (from === undefined) call.onCredit?.(items);
-    else this.#options.link.send(from, [ITEM.credit, call.id, call.target, items]);
+    else this.#node.link.send(from, [ITEM.credit, call.id, call.target, items]);
   }
 }
 
@@ -453,7 +448,8 @@ function takeArguments(
 function checkSize(call: PendingCall, bytes: Uint8Array): void {
   if (bytes.length <= LIMITS.callBytes) return;
   throw new PayloadTooLargeError(
-    `${call.target}.${call.method}: the arguments have ${bytes.length} bytes, the limit is ${LIMITS.callBytes}; ` +
+    `${call.target}.${call.method}: the arguments have ${bytes.length} bytes, ` +
+      `the limit is ${LIMITS.callBytes}; ` +
       'keep large values in a store, or send them in pieces',
     { grain: call.target },
   );

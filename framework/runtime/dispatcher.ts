@@ -4,14 +4,11 @@ import type { GrainType } from '../grain/grain-type.ts';
 import { type GrainId, typeOf } from '../identity/grain-id.ts';
 import type { NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
-import type { ControlChannel } from '../messaging/control-channel.ts';
-import type { RuntimeEvents } from '../observability/events.ts';
 import { Call } from '../rpc/call.ts';
-import type { DataLink } from '../rpc/data-link.ts';
 import { callItem, ITEM, type Item, isCount, parseCall } from '../rpc/frames.ts';
+import type { Node } from '../rpc/node.ts';
 import type { Outbound } from '../rpc/outbound.ts';
 import { PendingCall } from '../rpc/pending-call.ts';
-import type { Clock } from '../system/clock.ts';
 import type { Activation } from './activation.ts';
 import type { Catalog } from './catalog.ts';
 import type { Collector } from './collector.ts';
@@ -20,11 +17,7 @@ import { RemoteReplies } from './remote-replies.ts';
 import type { Workers } from './workers.ts';
 
 export interface DispatcherOptions {
-  readonly self: NodeAddress;
-  readonly clock: Clock;
-  readonly events: RuntimeEvents;
-  readonly control: ControlChannel;
-  readonly link: DataLink;
+  readonly node: Node;
   readonly outbound: Outbound;
   readonly directory: Directory;
   readonly catalog: Catalog;
@@ -45,14 +38,16 @@ const REFUSED_MS = 50;
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
+  readonly #node: Node;
   readonly #replies: RemoteReplies;
   /** Calls that wait until another silo has followed the order to activate their grain. */
   readonly #ordered = new Map<GrainId, Call[]>();
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
-    this.#replies = new RemoteReplies(options.link);
-    options.control.on('activate', (from, body) => this.#follow(from, body));
+    this.#node = options.node;
+    this.#replies = new RemoteReplies(options.node.link);
+    options.node.control.on('activate', (from, body) => this.#follow(from, body));
   }
 
   /** Calls that wait for another silo. */
@@ -70,7 +65,7 @@ export class Dispatcher {
         this.#atActivations(item[2], (activation) => activation.cancel(from, item[1] as number));
         return true;
       case ITEM.credit:
-        if (!isCount(item[3])) this.#options.link.malformed(from);
+        if (!isCount(item[3])) this.#node.link.malformed(from);
         else
           this.#atActivations(item[2], (activation) =>
             activation.credit(from, item[1] as number, item[3] as number),
@@ -82,7 +77,8 @@ export class Dispatcher {
   }
 
   dispatch(call: Call): void {
-    const { directory, catalog, clock } = this.#options;
+    const { directory, catalog } = this.#options;
+    const { clock } = this.#node;
     if (call.partition < 0) call.partition = directory.partitionOf(call.target);
     if (clock.now() >= call.deadline) return this.#expired(call);
     const activation = catalog.find(call.partition, call.target);
@@ -91,8 +87,8 @@ export class Dispatcher {
     if (type?.workers !== undefined) return this.#options.workers.accept(type, call);
     const primary = directory.primary(call.partition);
     if (primary === undefined) return call.replies.notRun(call);
-    if (primary !== this.#options.self) {
-      call.notAt = [this.#options.self, directory.lastDot(call.partition)];
+    if (primary !== this.#node.address) {
+      call.notAt = [this.#node.address, directory.lastDot(call.partition)];
       return this.#forward(call, primary);
     }
     if (!directory.isOpen(call.partition)) return this.#hold(call);
@@ -101,7 +97,8 @@ export class Dispatcher {
 
   /** This silo is the primary, and the partition is open. */
   #decide(call: Call, type: GrainType | undefined): void {
-    const { directory, placer, self } = this.#options;
+    const { directory, placer } = this.#options;
+    const self = this.#node.address;
     if (call.notAt) {
       const [silo, lastDot] = call.notAt;
       call.notAt = undefined;
@@ -132,7 +129,8 @@ export class Dispatcher {
   // ---- activating elsewhere
 
   async #order(call: Call, silo: NodeAddress): Promise<void> {
-    const { control, directory, clock } = this.#options;
+    const { directory } = this.#options;
+    const { control, clock } = this.#node;
     const { target, partition } = call;
     const waiting: Call[] = [call];
     this.#ordered.set(target, waiting);
@@ -154,7 +152,8 @@ export class Dispatcher {
    * wrong by now.
    */
   #follow(from: NodeAddress, body: unknown): unknown {
-    const { directory, catalog, self } = this.#options;
+    const { directory, catalog } = this.#options;
+    const self = this.#node.address;
     const [id, era] = Array.isArray(body) ? body : [];
     if (
       typeof id !== 'string' ||
@@ -181,7 +180,8 @@ export class Dispatcher {
   }
 
   #forward(call: Call, to: NodeAddress): void {
-    const { clock, link, outbound, events } = this.#options;
+    const { outbound } = this.#options;
+    const { clock, link, events } = this.#node;
     if (++call.hops > LIMITS.hops) return call.replies.notRun(call);
     if (events.active) events.publish({ type: 'callForwarded', grain: call.target, to });
     if (call instanceof PendingCall) return outbound.sendTo(call, to);
@@ -190,7 +190,7 @@ export class Dispatcher {
   }
 
   #receivedCall(from: NodeAddress, item: Item): void {
-    const { clock, link } = this.#options;
+    const { clock, link } = this.#node;
     const parts = parseCall(item);
     if (!parts) return this.#malformed(from, item);
     const call = new Call({
@@ -213,7 +213,7 @@ export class Dispatcher {
 
   /** A call that names no grain gets an answer if it says who asked; anything else is dropped. */
   #malformed(from: NodeAddress, item: Item): void {
-    this.#options.link.malformed(from);
+    this.#node.link.malformed(from);
     if (!isCount(item[1])) return;
     const error = new GrainTypeNotFoundError(`'${String(item[2]).slice(0, 80)}' is not a grain id`);
     const fields = {
@@ -238,7 +238,7 @@ export class Dispatcher {
   }
 
   #expired(call: Call): void {
-    const { events } = this.#options;
+    const { events } = this.#node;
     if (events.active) events.publish({ type: 'callExpired', grain: call.target, method: call.method });
   }
 }

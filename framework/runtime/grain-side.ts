@@ -22,8 +22,8 @@ import type { Random } from '../system/random.ts';
 import type { Activation } from './activation.ts';
 
 /**
- * The activation as its grain sees it: the key, the context, the records, and the calls that the grain makes, which belong to the
- * call that it runs.
+ * The activation as its grain sees it: the key, the context, the records, and the calls that the grain makes,
+ * which belong to the call that it runs.
  */
 export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
   readonly #activation: Activation;
@@ -184,7 +184,7 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
     if (!call)
       return { chain: NO_CHAIN, deadline: Number.POSITIVE_INFINITY, baggage: undefined, binder: this };
     if (call.chain.length >= LIMITS.chainDepth) {
-      const text = `${this.id}: the call chain is ${LIMITS.chainDepth} calls deep; is it a recursion without an end?`;
+      const text = `${this.id}: the call chain is ${LIMITS.chainDepth} calls deep; does it ever end?`;
       throw new OverloadedError(text, { grain: this.id });
     }
     const chain = [...call.chain, this.#activation.linkOf(call)];

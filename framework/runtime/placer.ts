@@ -55,7 +55,8 @@ export class Placer {
   #noSuchType(id: GrainId): GrainTypeNotFoundError {
     const known = new Set(this.#directory.era.active.flatMap((entry) => entry.types));
     return new GrainTypeNotFoundError(
-      `no silo of the cluster has a grain type '${typeOf(id)}'; it has: ${[...known].sort().join(', ') || 'none'}. ` +
+      `no silo of the cluster has a grain type '${typeOf(id)}'; ` +
+        `it has: ${[...known].sort().join(', ') || 'none'}. ` +
         'Pass its class to Silo.start({ grains: [...] })',
       { grain: id },
     );

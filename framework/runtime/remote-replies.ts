@@ -50,7 +50,8 @@ export class RemoteReplies implements Replies {
 
 function tooLarge(call: Call, bytes: number): PayloadTooLargeError {
   return new PayloadTooLargeError(
-    `${call.target}.${call.method}: the result has ${bytes} bytes, the limit is ${LIMITS.callBytes}; return a stream instead`,
+    `${call.target}.${call.method}: the result has ${bytes} bytes, ` +
+      `the limit is ${LIMITS.callBytes}; return a stream instead`,
     { grain: call.target },
   );
 }

@@ -1,19 +1,16 @@
 import type { Logger } from 'pino';
-import { Directory } from '../directory/directory.ts';
+import { Directory, type LocalActivations } from '../directory/directory.ts';
 import { SiloGroups } from '../directory/silo-groups.ts';
 import type { GrainType } from '../grain/grain-type.ts';
-import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
+import type { GrainId } from '../identity/grain-id.ts';
+import { nodeName } from '../identity/silo-address.ts';
 import type { DetectionTimes } from '../membership/failure-detector.ts';
 import { Membership } from '../membership/membership.ts';
-import { ControlChannel } from '../messaging/control-channel.ts';
-import type { RuntimeEvents } from '../observability/events.ts';
-import { DataLink } from '../rpc/data-link.ts';
+import type { Node } from '../rpc/node.ts';
 import { Outbound } from '../rpc/outbound.ts';
+import type { PendingCall } from '../rpc/pending-call.ts';
 import { RootCaller } from '../rpc/root-caller.ts';
 import type { GrainStore } from '../storage/grain-store.ts';
-import type { Clock } from '../system/clock.ts';
-import type { Random } from '../system/random.ts';
-import type { Endpoint, PlainCall, Receiver, Transport } from '../transport/transport.ts';
 import type { Activation, ActivationServices } from './activation.ts';
 import { Catalog } from './catalog.ts';
 import { Collector } from './collector.ts';
@@ -23,8 +20,6 @@ import { answerPlainCall } from './plain-door.ts';
 import { Workers } from './workers.ts';
 
 export interface SiloRuntimeOptions {
-  readonly cluster: string;
-  readonly address: NodeAddress;
   readonly incarnation: number;
   readonly types: ReadonlyMap<string, GrainType>;
   readonly stores: ReadonlyMap<string, GrainStore>;
@@ -34,19 +29,13 @@ export interface SiloRuntimeOptions {
   readonly drainMs: number;
   readonly callTimeoutMs: number;
   readonly detection: DetectionTimes;
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly events: RuntimeEvents;
   readonly log: Logger;
 }
 
 /** All parts of one running silo, put together. */
 export class SiloRuntime {
   readonly options: SiloRuntimeOptions;
-  readonly endpoint: Endpoint;
-  readonly control: ControlChannel;
-  readonly link: DataLink;
+  readonly node: Node;
   readonly membership: Membership;
   readonly directory: Directory;
   readonly outbound: Outbound;
@@ -60,97 +49,65 @@ export class SiloRuntime {
   readonly #gated = new Set<Activation>();
   #emptied: (() => void) | undefined;
 
-  private constructor(
-    options: SiloRuntimeOptions,
-    endpoint: Endpoint,
-    control: ControlChannel,
-    link: DataLink,
-  ) {
-    const { clock, random, events, partitions } = options;
-    const self = options.address;
+  private constructor(options: SiloRuntimeOptions, node: Node) {
+    const { incarnation, types, partitions, detection: times, callTimeoutMs, replicas, idleMs } = options;
+    const { address, clock, random, events, control, endpoint } = node;
     this.options = options;
-    this.endpoint = endpoint;
-    this.control = control;
-    this.link = link;
-    this.membership = new Membership({
-      ...{
-        name: nodeName(self),
-        incarnation: options.incarnation,
-        types: [...options.types.keys()],
-        partitions,
-      },
-      ...{ times: options.detection, clock, events, control, endpoint },
-    });
-    this.outbound = new Outbound({
-      ...{
-        self,
-        clock,
-        random,
-        events,
-        link,
-        cluster: this.membership,
-        callTimeoutMs: options.callTimeoutMs,
-      },
-      deliver: (call) => this.dispatcher.dispatch(call),
-    });
+    this.node = node;
+    const identity = { name: nodeName(address), incarnation, types: [...types.keys()], partitions };
+    const doors = { clock, events, control };
+    this.membership = new Membership({ ...identity, ...doors, times, endpoint });
+    const { membership } = this;
+    const deliver = (call: PendingCall) => this.dispatcher.dispatch(call);
+    this.outbound = new Outbound({ node, cluster: membership, callTimeoutMs, deliver });
     const services = this.#services();
     this.catalog = new Catalog(partitions, services);
     this.workers = new Workers(services);
-    this.directory = new Directory({
-      ...{ clock, events, control, membership: this.membership, replicas: options.replicas },
-      load: () => this.catalog.size,
-      local: {
-        inPartition: (partition) => this.catalog.inPartition(partition),
-        find: (id) => this.catalog.find(this.directory.partitionOf(id), id),
-        yield: (id, activationId) => {
-          const activation = this.catalog.find(this.directory.partitionOf(id), id);
-          if (activation?.activationId === activationId) activation.deactivate('conflict');
-        },
-        prevail: (id) => this.catalog.find(this.directory.partitionOf(id), id)?.recheck(),
-      },
-    });
-    this.directory.onReady = () => this.#openGate();
-    this.groups = new SiloGroups({ clock, control, directory: this.directory, membership: this.membership });
-    this.root = new RootCaller(this.outbound, options.types.values());
-    const shortest = [...options.types.values()].map((type) => type.idleMs ?? options.idleMs);
-    this.#collector = new Collector({ clock, idleMs: options.idleMs }, Math.min(...shortest));
+    const local = this.#localActivations();
+    this.directory = new Directory({ ...doors, membership, replicas, local, load: () => this.catalog.size });
+    this.groups = new SiloGroups({ clock, control, directory: this.directory, membership });
+    this.root = new RootCaller(this.outbound, types.values());
+    const shortestIdleMs = Math.min(...[...types.values()].map((type) => type.idleMs ?? idleMs));
+    this.#collector = new Collector({ clock, idleMs }, shortestIdleMs);
     this.dispatcher = new Dispatcher({
-      ...{ self, clock, events, control, link, outbound: this.outbound, directory: this.directory },
-      ...{ catalog: this.catalog, workers: this.workers, collector: this.#collector },
-      placer: new Placer(self, this.directory, random),
-      grainType: (name) => options.types.get(name),
+      ...{ node, outbound: this.outbound, directory: this.directory, collector: this.#collector },
+      ...{ catalog: this.catalog, workers: this.workers },
+      placer: new Placer(address, this.directory, random),
+      grainType: (name) => types.get(name),
     });
+    this.#connect();
   }
 
-  /** Connects, joins the cluster, and resolves when this silo may decide for its share of it. */
-  static async start(options: SiloRuntimeOptions): Promise<SiloRuntime> {
-    const { clock, events, address } = options;
-    const control = new ControlChannel(address, clock, events);
-    const link = new DataLink(address, clock, events);
-    let runtime: SiloRuntime | undefined;
-    const receiver: Receiver = {
-      received: (lane, payload) => (lane === 'data' ? link.receive(payload) : control.receive(payload)),
-      undeliverable(lane, to, ticket) {
-        if (lane === 'control') control.undeliverable(to, ticket);
-        else if (to) runtime?.outbound.undeliverable(to, ticket);
-      },
-      connectionChanged(connected) {
-        events.publish({ type: 'connectionChanged', connected });
-        runtime?.membership.connectionChanged(connected);
-      },
-      plainCall: (call) => runtime?.plainCall(call),
+  /** What comes from the network, and from the directory, goes to its part. */
+  #connect(): void {
+    const { node, dispatcher, outbound, directory, membership } = this;
+    directory.onReady = () => this.#openGate();
+    node.onUndeliverable = (to, ticket) => outbound.undeliverable(to, ticket);
+    node.onConnection = (connected) => membership.connectionChanged(connected);
+    node.onPlainCall = (call) => answerPlainCall(call, this.root, this.options.types);
+    node.link.onItem = (from, item) => {
+      if (!dispatcher.received(from, item)) outbound.received(from, item);
     };
-    const endpoint = await options.transport.open({ cluster: options.cluster, address, receiver });
-    control.attach(endpoint);
-    link.attach(endpoint);
-    runtime = new SiloRuntime(options, endpoint, control, link);
-    const { membership } = runtime;
-    link.onItem = (from, item) => {
-      if (membership.checkAway(clock.now())) void 0; // what arrives waits in mailboxes until this silo knows what it missed
-      if (!runtime.dispatcher.received(from, item)) runtime.outbound.received(from, item);
+  }
+
+  #localActivations(): LocalActivations {
+    const find = (id: GrainId) => this.catalog.find(this.directory.partitionOf(id), id);
+    return {
+      find,
+      inPartition: (partition) => this.catalog.inPartition(partition),
+      yield: (id, activationId) => {
+        const activation = find(id);
+        if (activation?.activationId === activationId) activation.deactivate('conflict');
+      },
+      prevail: (id) => find(id)?.recheck(),
     };
+  }
+
+  /** Joins the cluster, and resolves when this silo may decide for its share of it. */
+  static async start(options: SiloRuntimeOptions, node: Node): Promise<SiloRuntime> {
+    const runtime = new SiloRuntime(options, node);
     try {
-      await membership.join();
+      await runtime.membership.join();
       await runtime.whenSettled();
     } catch (error) {
       await runtime.halt();
@@ -163,7 +120,7 @@ export class SiloRuntime {
   whenSettled(): Promise<void> {
     if (this.directory.settled) return Promise.resolve();
     return new Promise((resolve) => {
-      const stop = this.options.events.subscribeRare((event) => {
+      const stop = this.node.events.subscribeRare((event) => {
         if (event.type !== 'eraSettled') return;
         stop();
         resolve(undefined);
@@ -171,16 +128,13 @@ export class SiloRuntime {
     });
   }
 
-  plainCall(call: PlainCall): void {
-    answerPlainCall(call, this.root, this.options.types);
-  }
-
   /**
    * Ends every activation after the turns that run; resolves when none is left, or after `drainMs`. True when
    * none is left.
    */
   async drain(): Promise<boolean> {
-    const { clock, drainMs } = this.options;
+    const { drainMs } = this.options;
+    const { clock } = this.node;
     for (const activation of [...this.catalog.all(), ...this.workers.all()])
       activation.deactivate('shutdown');
     if (this.#isEmpty()) return true;
@@ -200,10 +154,10 @@ export class SiloRuntime {
     const drained = await this.drain();
     this.membership.left();
     this.#stopParts();
-    this.link.flushNow();
-    await this.endpoint.flush().catch(() => {}); // without a connection there is nobody to tell
-    await this.endpoint.close();
-    this.#closeParts();
+    this.node.link.flushNow();
+    await this.node.endpoint.flush().catch(() => {}); // without a connection there is nobody to tell
+    await this.node.close();
+    this.outbound.stop();
     return drained;
   }
 
@@ -212,8 +166,8 @@ export class SiloRuntime {
     this.membership.stop();
     this.#stopParts();
     for (const activation of [...this.catalog.all(), ...this.workers.all()]) activation.abandon();
-    this.#closeParts();
-    await this.endpoint.close();
+    this.outbound.stop();
+    await this.node.close();
   }
 
   #stopParts(): void {
@@ -222,18 +176,13 @@ export class SiloRuntime {
     this.#collector.stop();
   }
 
-  #closeParts(): void {
-    this.outbound.stop();
-    this.link.close();
-    this.control.close();
-  }
-
   #isEmpty(): boolean {
     return this.catalog.size === 0 && this.workers.all().next().done === true;
   }
 
   #services(): ActivationServices {
-    const { clock, random, events, stores, log, types, address } = this.options;
+    const { stores, log, types } = this.options;
+    const { clock, random, events, address } = this.node;
     return {
       ...{ siloName: nodeName(address), clock, random, events, stores, log, outbound: this.outbound },
       grainType: (name) => types.get(name),

@@ -1,8 +1,9 @@
 import type { GrainStore, RecordId, StoredRecord } from '../storage/grain-store.ts';
 
 /**
- * A store as one silo of a test cluster sees it: after the silo has crashed nothing that it still runs reaches the store any more, as if
- * its process were gone. What was on its way when it crashed may have been written, or not.
+ * A store as one silo of a test cluster sees it: after the silo has crashed nothing that it still runs
+ * reaches the store any more, as if its process were gone. What was on its way when it crashed may have been
+ * written, or not.
  */
 export class GatedStore implements GrainStore {
   readonly #store: GrainStore;

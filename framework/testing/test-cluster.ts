@@ -37,7 +37,8 @@ const SETTLE_MS = 20_000;
 let clusters = 0;
 
 /**
- * Several silos and a client in this process, in real time, with a network that can be cut. For tests of grains and of Granary itself.
+ * Several silos and a client in this process, in real time, with a network that can be cut. For tests of
+ * grains and of Granary itself.
  */
 export class TestCluster {
   readonly #options: TestClusterOptions;
@@ -146,12 +147,15 @@ export class TestCluster {
     this.#running.delete(name);
     const runtime = runtimeOf(silo);
     for (const store of stores) store.crash();
-    this.#network?.crash(runtime.options.address);
+    this.#network?.crash(runtime.node.address);
     void runtime.halt();
     this.#wake();
   }
 
-  /** Nothing passes between the groups any more. The client stays with the first unless it is named: `'client'`. */
+  /**
+   * Nothing passes between the groups any more. The client stays with the first unless it is named:
+   * `'client'`.
+   */
   partition(groupA: readonly string[], groupB: readonly string[]): void {
     const client = this.client.address;
     const place = (group: readonly string[]) => group.map((name) => (name === 'client' ? client : name));
@@ -174,8 +178,8 @@ export class TestCluster {
   }
 
   /**
-   * Resolves when the views agree, the directory has converged and nothing is on its way to another silo. While the network is cut, when
-   * that is so among those that can reach each other.
+   * Resolves when the views agree, the directory has converged and nothing is on its way to another silo.
+   * While the network is cut, when that is so among those that can reach each other.
    */
   async settled(timeoutMs: number = SETTLE_MS): Promise<void> {
     const deadline = systemClock.now() + timeoutMs;
@@ -214,7 +218,7 @@ export class TestCluster {
     for (const { name, runtime } of runtimes) {
       const mates = runtimes.filter((other) => !this.#areCut(name, other.name));
       const present = mates
-        .map((other) => other.runtime.options.address)
+        .map((other) => other.runtime.node.address)
         .sort()
         .join(', ');
       const era = eras.get(present) ?? runtime.directory.era.id;
