@@ -1,0 +1,12 @@
+import { Client } from 'granary';
+import { nats } from 'granary/nats';
+import { Counter, GRAINS } from './grains.ts';
+import { callsPerSecond, callTimes, type Load } from './load.ts';
+import { answer, setting } from './session.ts';
+
+const client = await Client.connect({ transport: nats({ servers: setting('NATS_URL') }) });
+const counters = Array.from({ length: GRAINS }, (_, key) => client.grain(Counter, key));
+await Promise.all(counters.map((counter) => counter.increment(1)));
+
+const call = (random: number) => (counters[random % GRAINS] as (typeof counters)[0]).increment(1);
+await answer((load: Load) => (load.callers === 1 ? callTimes(load.ms, call) : callsPerSecond(load, call)));
