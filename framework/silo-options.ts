@@ -154,7 +154,8 @@ function checkStores(
     for (const record of type.records) {
       if (record.store === 'default' || Object.hasOwn(stores, record.store)) continue;
       throw new InvalidConfigError(
-        `class ${type.Class.name}: the fields ${record.fields.join(', ')} are kept in store '${record.store}', ` +
+        `class ${type.Class.name}: the fields ${record.fields.join(', ')} ` +
+          `are kept in store '${record.store}', ` +
           'which this silo does not have; ' +
           `pass it: Silo.start({ stores: { ${JSON.stringify(record.store)}: ... } })`,
       );

@@ -14,11 +14,11 @@ export function isPowerOfTwo(value: unknown): value is number {
  * The ring: which silo is responsible for which partition, as a pure function of the silos' names.
  *
  * Every silo scores every partition (rendezvous hashing, Thaler and Ravishankar 1998); a partition prefers
- * silos by score. Scores alone balance badly at a thousand partitions, so each silo takes at most its fair
- * share: partitions propose to silos in their order of preference, and a full silo refuses the one it scores
- * lowest (deferred acceptance, Gale and Shapley 1962). Both sides rank a pair by the same score, so there is
- * exactly one stable outcome and the order of proposals does not matter. A join or leave changes the shares
- * by a little, and so moves little more than the one share it must.
+ * silos by score. Scores alone balance badly at a thousand partitions, so each silo takes its fair share,
+ * give or take one: partitions propose to silos in their order of preference, and a full silo refuses the one
+ * it scores lowest (deferred acceptance, Gale and Shapley 1962). Both sides rank a pair by the same score, so
+ * there is exactly one stable outcome and the order of proposals does not matter. A join or leave changes the
+ * shares by a little, and so moves little more than the one share it must.
  */
 export class Ring {
   readonly partitions: number;
@@ -79,7 +79,7 @@ export class Ring {
   }
 
   #assign(): Uint16Array {
-    const share = Math.ceil(this.partitions / this.silos.length);
+    const shares = this.#shares();
     const held: number[][] = this.silos.map(() => []);
     const primaries = new Uint16Array(this.partitions);
     const preferences: number[][] = [];
@@ -97,9 +97,23 @@ export class Ring {
       const mine = held[silo] as number[];
       mine.push(partition);
       primaries[partition] = silo;
-      if (mine.length > share) unassigned.push(this.#refuseLowest(mine, silo));
+      if (mine.length > (shares[silo] as number)) unassigned.push(this.#refuseLowest(mine, silo));
     }
     return primaries;
+  }
+
+  /**
+   * How many partitions each silo takes: all of them together, and of two silos neither more than one more
+   * than the other. The odd ones go to the silos whose names hash highest, so that few change at a join.
+   */
+  #shares(): number[] {
+    const { length } = this.silos;
+    const least = Math.floor(this.partitions / length);
+    const shares = new Array<number>(length).fill(least);
+    const seed = (silo: number) => this.#seeds[silo] as number;
+    const bySeed = [...shares.keys()].sort((a, b) => seed(b) - seed(a) || a - b);
+    for (const silo of bySeed.slice(0, this.partitions - least * length)) shares[silo] = least + 1;
+    return shares;
   }
 
   #refuseLowest(held: number[], silo: number): number {

@@ -45,6 +45,7 @@ export class Call {
   partition = -1;
   spec: MethodSpec | undefined;
   cancelled = false;
+  started = false;
   /** What the activation attaches while it has the call. */
   onCancel: (() => void) | undefined;
   onCredit: ((items: number) => void) | undefined;

@@ -10,12 +10,12 @@ import type { Caller, OutgoingCall } from '../grain/reference.ts';
 import type { GrainId } from '../identity/grain-id.ts';
 import type { NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
-import type { Cluster, Departure } from '../membership/cluster.ts';
+import type { Cluster, Departure, Era } from '../membership/cluster.ts';
 import { copy, copyError, decodeError, isInline, pack, unpack } from '../serialization/codec.ts';
 import { mergeBaggage } from './baggage.ts';
 import { type CallFields, FLAGS, LateCaller, NO_CHAIN, type Replies } from './call.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
-import { callItem, ITEM, type Item } from './frames.ts';
+import { callItem, ITEM, type Item, isCount } from './frames.ts';
 import { Locator } from './locator.ts';
 import type { Node } from './node.ts';
 import { type Outcome, PendingCall } from './pending-call.ts';
@@ -60,6 +60,8 @@ export class Outbound implements Replies {
   readonly #pending = new Map<number, PendingCall>();
   readonly #wheel: DeadlineWheel;
   readonly #waiting = new Set<PendingCall>();
+  /** Silos that have nothing more to say. */
+  readonly #gone = new Set<NodeAddress>();
   readonly locator: Locator;
   #lastId = 0;
   #stopped = false;
@@ -69,7 +71,12 @@ export class Outbound implements Replies {
     this.#node = options.node;
     this.#wheel = new DeadlineWheel(options.node.clock);
     this.locator = new Locator(options.cluster);
-    options.cluster.onEra((_era, departed) => this.#eraChanged(departed));
+    options.cluster.onEra((era, departed) => this.#eraChanged(era, departed));
+  }
+
+  /** Calls that a turn has made and waits for. */
+  madeBy(link: string): PendingCall[] {
+    return [...this.#pending.values()].filter(({ chain }) => chain[chain.length - 1] === link);
   }
 
   /** Calls that wait for an answer. */
@@ -135,16 +142,24 @@ export class Outbound implements Replies {
         this.locator.learn(call.target, from);
         return this.#settle(call, () => call.reject(remoteError(item[2])));
       case ITEM.moved:
-        if (typeof item[2] !== 'string') return;
-        call.sentTo = item[2];
-        if (!this.#options.cluster.era.present.has(item[2])) this.#lost(call, item[2]);
-        return;
+        return this.#moved(call, item[2], item[3]);
       case ITEM.notRun:
         this.locator.forget(call.target);
         return this.#again(call, `${from} could not run it`);
       case ITEM.streamItem:
         if (call.stream) call.push(item[2] as number, item[3], from);
     }
+  }
+
+  /**
+   * The call was forwarded. Each silo that it passes tells so for itself: the word of a later hop may come
+   * first. A silo that this node has not heard of may have joined just now.
+   */
+  #moved(call: PendingCall, to: unknown, hops: unknown): void {
+    if (typeof to !== 'string' || !isCount(hops) || hops <= call.hops) return;
+    call.hops = hops;
+    call.sentTo = to;
+    if (this.#gone.has(to)) this.#lost(call, to);
   }
 
   value(call: PendingCall, value: unknown): void {
@@ -327,7 +342,8 @@ export class Outbound implements Replies {
     });
   }
 
-  #eraChanged(departed: readonly Departure[]): void {
+  #eraChanged(era: Era, departed: readonly Departure[]): void {
+    for (const silo of this.#gone) if (era.present.has(silo)) this.#gone.delete(silo);
     for (const { silo, graceful } of departed) {
       if (graceful) this.#node.clock.after(LAST_WORDS_MS, () => this.#lostSilo(silo));
       else this.#lostSilo(silo);
@@ -339,6 +355,8 @@ export class Outbound implements Replies {
   }
 
   #lostSilo(silo: NodeAddress): void {
+    const [oldest] = this.#gone.add(silo);
+    if (this.#gone.size > LIMITS.departedSilos) this.#gone.delete(oldest as NodeAddress);
     for (const call of [...this.#pending.values()]) {
       if (call.sentTo === silo && call.progress === 'sent') this.#lost(call, silo);
     }

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import {
   ActivationError,
+  type DeadlockError,
   GranaryError,
   MethodNotFoundError,
   OverloadedError,
@@ -18,7 +19,7 @@ import type { GrainStore } from '../storage/grain-store.ts';
 import { Records } from '../storage/records.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Random } from '../system/random.ts';
-import { deadlockOf, waitingInChain } from './deadlock.ts';
+import { deadlock, deadlockOf, grainOf, waitingInChain } from './deadlock.ts';
 import { GrainSide } from './grain-side.ts';
 import { Mailbox } from './mailbox.ts';
 import { StreamProducer } from './stream-producer.ts';
@@ -40,6 +41,8 @@ export interface ActivationServices {
    * The silo's epoch: while it is the same, nobody else can have written what an activation here has read.
    */
   epoch(): number;
+  /** A call of another turn waits here. */
+  blocked(activation: Activation, call: Call): void;
   /** The activation holds nothing any more; these calls wait for the next one. */
   gone(activation: Activation, waiting: Call[]): void;
 }
@@ -226,9 +229,9 @@ export class Activation {
     }
     call.spec ??= spec;
     call.mode = this.#modeOf(call, spec);
-    const deadlock = call.chain.length > 0 ? deadlockOf(call, this.#running) : undefined;
-    if (deadlock) {
-      call.replies.error(call, deadlock);
+    const circle = call.chain.length > 0 ? this.#circleOf(call) : undefined;
+    if (circle) {
+      call.replies.error(call, circle);
       return true;
     }
     if (this.mailbox.full) {
@@ -238,8 +241,17 @@ export class Activation {
     }
     if (call.oneWay) call.replies.value(call, undefined);
     if (this.#mayRunNow(call)) this.#run(call);
-    else this.mailbox.push(call);
+    else {
+      this.mailbox.push(call);
+      if (call.chain.length > 0) this.services.blocked(this, call);
+    }
     return true;
+  }
+
+  #circleOf(call: Call): DeadlockError | undefined {
+    if (this.state !== 'activating') return deadlockOf(call, this.#running);
+    const from = call.chain.indexOf(this.startLink);
+    return from < 0 ? undefined : deadlock(call, [...call.chain.slice(from).map(grainOf), this.id]);
   }
 
   #modeOf(call: Call, spec: { readOnly: boolean; interleave: boolean }): Call['mode'] {
@@ -326,6 +338,7 @@ export class Activation {
       return;
     }
     this.lastUsedAt = now;
+    call.started = true;
     this.mailbox.started(call);
     this.#running.push(call);
     this.#current = call;
@@ -434,9 +447,23 @@ export class Activation {
 
   // ---- what the grain's side needs
 
+  /** Calls that run. */
+  get running(): readonly Call[] {
+    return this.#running;
+  }
+
+  isWaiting(call: Call): boolean {
+    return !call.cancelled && !call.started && this.state !== 'gone';
+  }
+
   /** The call that the code which asks belongs to. */
   currentCall(): Call | undefined {
     return this.type.interleaves ? turnOf(this.#running) : this.#current;
+  }
+
+  /** Names the activating itself, in the chains of the calls that `onActivate` makes. */
+  get startLink(): string {
+    return `${this.id}\n${this.activationId}.0`;
   }
 
   /** Names the turn that runs a call, in the chains of the calls that it makes. */

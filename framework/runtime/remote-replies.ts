@@ -27,7 +27,7 @@ export class RemoteReplies implements Replies {
   }
 
   moved(call: Call, to: NodeAddress): void {
-    this.#link.send(call.caller, [ITEM.moved, call.id, to]);
+    this.#link.send(call.caller, [ITEM.moved, call.id, to, call.hops]);
   }
 
   notRun(call: Call): void {

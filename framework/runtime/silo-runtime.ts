@@ -14,9 +14,11 @@ import type { GrainStore } from '../storage/grain-store.ts';
 import type { Activation, ActivationServices } from './activation.ts';
 import { Catalog } from './catalog.ts';
 import { Collector } from './collector.ts';
+import { DeadlockDetector } from './deadlock-detector.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Placer } from './placer.ts';
 import { answerPlainCall } from './plain-door.ts';
+import { TurnGate } from './turn-gate.ts';
 import { Workers } from './workers.ts';
 
 export interface SiloRuntimeOptions {
@@ -45,8 +47,8 @@ export class SiloRuntime {
   readonly root: RootCaller;
   readonly dispatcher: Dispatcher;
   readonly #collector: Collector;
-  /** Activations that want a turn while the silo may take none. */
-  readonly #gated = new Set<Activation>();
+  readonly #deadlocks: DeadlockDetector;
+  readonly #gate: TurnGate;
   #emptied: (() => void) | undefined;
 
   private constructor(options: SiloRuntimeOptions, node: Node) {
@@ -60,6 +62,7 @@ export class SiloRuntime {
     const { membership } = this;
     const deliver = (call: PendingCall) => this.dispatcher.dispatch(call);
     this.outbound = new Outbound({ node, cluster: membership, callTimeoutMs, deliver });
+    this.#gate = new TurnGate(clock, (now) => membership.checkAway(now) || !this.directory.ready);
     const services = this.#services();
     this.catalog = new Catalog(partitions, services);
     this.workers = new Workers(services);
@@ -75,13 +78,14 @@ export class SiloRuntime {
       placer: new Placer(address, this.directory, random),
       grainType: (name) => types.get(name),
     });
+    this.#deadlocks = new DeadlockDetector(node, this.outbound, local.find);
     this.#connect();
   }
 
   /** What comes from the network, and from the directory, goes to its part. */
   #connect(): void {
     const { node, dispatcher, outbound, directory, membership } = this;
-    directory.onReady = () => this.#openGate();
+    directory.onReady = () => this.#gate.open();
     node.onUndeliverable = (to, ticket) => outbound.undeliverable(to, ticket);
     node.onConnection = (connected) => membership.connectionChanged(connected);
     node.onPlainCall = (call) => answerPlainCall(call, this.root, this.options.types);
@@ -90,7 +94,7 @@ export class SiloRuntime {
     };
   }
 
-  #localActivations(): LocalActivations {
+  #localActivations(): LocalActivations & { find(id: GrainId): Activation | undefined } {
     const find = (id: GrainId) => this.catalog.find(this.directory.partitionOf(id), id);
     return {
       find,
@@ -186,12 +190,9 @@ export class SiloRuntime {
     return {
       ...{ siloName: nodeName(address), clock, random, events, stores, log, outbound: this.outbound },
       grainType: (name) => types.get(name),
-      mayTakeTurn: (activation, now) => {
-        if (!this.membership.checkAway(now) && this.directory.ready) return true;
-        this.#gated.add(activation);
-        return false;
-      },
+      mayTakeTurn: (activation, now) => this.#gate.mayTakeTurn(activation, now),
       epoch: () => this.membership.epoch,
+      blocked: (activation, call) => this.#deadlocks.blocked(activation, call),
       gone: (activation, waiting) => {
         this.catalog.remove(activation);
         this.workers.remove(activation);
@@ -200,11 +201,5 @@ export class SiloRuntime {
         if (this.#emptied && this.#isEmpty()) this.#emptied();
       },
     };
-  }
-
-  #openGate(): void {
-    const gated = [...this.#gated];
-    this.#gated.clear();
-    for (const activation of gated) activation.pump();
   }
 }
