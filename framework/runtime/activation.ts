@@ -81,6 +81,8 @@ export class Activation {
   readonly #running: Call[] = [];
   #streams: Set<StreamProducer> | undefined;
   #reason: DeactivationReason = 'requested';
+  /** What the grain itself did, before it was active, that ends the activation. */
+  #refused: DeactivationReason | undefined;
 
   constructor(type: GrainType, id: GrainId, partition: number, services: ActivationServices) {
     this.type = type;
@@ -129,6 +131,7 @@ export class Activation {
   #activated(): void {
     const { events } = this.services;
     if (this.state !== 'activating') return;
+    if (this.#refused) return this.#failed(new Error(`it was deactivated while it activated (${this.#refused})`));
     this.state = 'active';
     if (events.active)
       events.publish({ type: 'activationReady', grain: this.id, activationId: this.activationId });
@@ -138,6 +141,7 @@ export class Activation {
   /** The calls that wait fail, and nothing is left behind: the next call tries anew. */
   #failed(error: unknown): void {
     const { events } = this.services;
+    if (this.state !== 'activating') return;
     const cause =
       error instanceof GranaryError && error.code === 'STORE_FAILED'
         ? error
@@ -161,6 +165,11 @@ export class Activation {
   /** Ends the activation when the turns that run are done. Calls that come or wait go to the next one. */
   deactivate(reason: DeactivationReason): void {
     if (this.state === 'deactivating' || this.state === 'gone') return;
+    if (this.state === 'activating' && OWN_REASONS.has(reason)) {
+      // The next activation would do the same, with the same calls waiting: they fail instead.
+      this.#refused ??= reason;
+      return;
+    }
     const active = this.state === 'active';
     this.#reason = reason;
     this.state = 'deactivating';
@@ -258,6 +267,8 @@ export class Activation {
     const { reentrant } = this.type;
     if (reentrant === true || spec.interleave) return 'interleave';
     if (reentrant === 'callChain' && waitingInChain(call, this.#running)) return 'interleave';
+    // A writer that waits would hold it up, and itself waits for the reader that this call belongs to.
+    if (spec.readOnly && waitingInChain(call, this.#running)?.mode === 'readOnly') return 'interleave';
     return spec.readOnly ? 'readOnly' : 'exclusive';
   }
 
@@ -274,12 +285,17 @@ export class Activation {
 
   #mayRunNow(call: Call): boolean {
     return (
-      this.state === 'active' &&
+      (this.state === 'active' || this.#holdsUpItsEnd(call)) &&
       this.mailbox.mayStart(call) &&
       !this.#checking &&
       this.services.mayTakeTurn(this, this.services.clock.now()) &&
       this.#isCurrent()
     );
+  }
+
+  /** A turn that must end before this activation can, waits for this call. */
+  #holdsUpItsEnd(call: Call): boolean {
+    return this.state === 'deactivating' && waitingInChain(call, this.#running) !== undefined;
   }
 
   /** Starts what may start. */
@@ -483,6 +499,7 @@ export class Activation {
 
 /** What `Grain` itself does in its hooks: nothing, so there is no need to wait for it. */
 const BARE_GRAIN = Grain.prototype;
+const OWN_REASONS: ReadonlySet<DeactivationReason> = new Set(['requested', 'stateConflict', 'storeFailed']);
 const NO_ARGS: readonly unknown[] = Object.freeze([]);
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

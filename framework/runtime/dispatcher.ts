@@ -114,16 +114,17 @@ export class Dispatcher {
     } catch (error) {
       return call.replies.error(call, error);
     }
-    if (chosen === self) this.#activate(type as GrainType, call.target, call.partition).accept(call);
+    if (chosen === self) this.#activate(type as GrainType, call.target, call.partition, call);
     else void this.#order(call, chosen);
   }
 
-  #activate(type: GrainType, id: GrainId, partition: number): Activation {
+  /** `call`: the first one. It waits in the mailbox before the start, which may fail at once. */
+  #activate(type: GrainType, id: GrainId, partition: number, call?: Call): void {
     const activation = this.#options.catalog.create(type, id, partition);
     this.#options.collector.add(activation);
     this.#options.directory.created(partition, activation);
+    if (call) activation.accept(call);
     activation.start();
-    return activation;
   }
 
   // ---- activating elsewhere

@@ -181,8 +181,10 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
 
   #origin(): CallOrigin {
     const call = this.#activation.currentCall();
-    if (!call)
-      return { chain: NO_CHAIN, deadline: Number.POSITIVE_INFINITY, baggage: undefined, binder: this };
+    if (!call) {
+      const chain = this.#activation.state === 'activating' ? [this.#activation.startLink] : NO_CHAIN;
+      return { chain, deadline: Number.POSITIVE_INFINITY, baggage: undefined, binder: this };
+    }
     if (call.chain.length >= LIMITS.chainDepth) {
       const text = `${this.id}: the call chain is ${LIMITS.chainDepth} calls deep; does it ever end?`;
       throw new OverloadedError(text, { grain: this.id });

@@ -66,7 +66,11 @@ export class StreamProducer {
   close(error?: Error): void {
     if (this.#closed || this.#done) return;
     this.#closed = true;
-    if (error) this.call.replies.error(this.call, error);
+    if (error) {
+      this.call.replies.error(this.call, error);
+      // A generator that waits for something listens to its signal, or its turn holds the activation up.
+      this.call.cancel();
+    }
     if (this.#waiting) void this.#finish();
   }
 

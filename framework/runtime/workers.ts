@@ -22,11 +22,8 @@ export class Workers {
       this.#pools.set(call.target, pool);
     }
     const least = pool.reduce<Activation | undefined>((a, b) => (a && busy(a) <= busy(b) ? a : b), undefined);
-    const worker =
-      least && (busy(least) === 0 || pool.length >= (type.workers as number))
-        ? least
-        : this.#add(pool, type, call);
-    worker.accept(call);
+    if (least && (busy(least) === 0 || pool.length >= (type.workers as number))) least.accept(call);
+    else this.#start(pool, type, call);
   }
 
   remove(worker: Activation): void {
@@ -45,11 +42,12 @@ export class Workers {
     for (const pool of this.#pools.values()) yield* pool;
   }
 
-  #add(pool: Activation[], type: GrainType, call: Call): Activation {
+  /** Starts one more, with the call in its mailbox already: the start may fail at once. */
+  #start(pool: Activation[], type: GrainType, call: Call): void {
     const worker = new Activation(type, call.target, call.partition, this.#services);
     pool.push(worker);
+    worker.accept(call);
     worker.start();
-    return worker;
   }
 }
 
