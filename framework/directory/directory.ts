@@ -265,6 +265,7 @@ export class Directory {
       if (is !== this.#self || was !== this.#self || !continuous) this.#open[partition] = 0;
       if (is !== was) this.#reassert(partition, is === this.#self);
     }
+    this.#settledEra = '';
     this.#awaited.clear();
     this.#unsettled.clear();
     this.#conflicts.clear();

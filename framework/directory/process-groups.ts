@@ -220,8 +220,13 @@ export function parseDelta(value: unknown): Delta | undefined {
   if (typeof owner !== 'string' || typeof seen !== 'object' || seen === null || !Array.isArray(entries))
     return undefined;
   const { upTo, beyond } = seen as Record<string, unknown>;
-  if (!isDot(upTo) || !Array.isArray(beyond) || !beyond.every(isDot)) return undefined;
-  return entries.every(isEntry) ? (value as Delta) : undefined;
+  if (!isDot(upTo) || !Array.isArray(beyond) || !beyond.every(isDot) || !entries.every(isEntry))
+    return undefined;
+  // What lives has been seen, once: otherwise it could be removed and come back, or live twice.
+  const dots = new Set<number>(entries.map(([dot]) => dot));
+  const single = new Set(beyond);
+  const seenAll = [...dots].every((dot) => dot > 0 && (dot <= upTo || single.has(dot)));
+  return seenAll && dots.size === entries.length ? (value as Delta) : undefined;
 }
 
 function isDot(value: unknown): value is number {
@@ -233,5 +238,5 @@ function isEntry(entry: unknown): boolean {
   const [dot, group, value] = entry as unknown[];
   if (!isDot(dot) || typeof group !== 'string' || typeof value !== 'object' || value === null) return false;
   const { id, since } = value as Record<string, unknown>;
-  return typeof id === 'string' && typeof since === 'number';
+  return typeof id === 'string' && Number.isFinite(since);
 }

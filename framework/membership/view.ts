@@ -123,17 +123,21 @@ export function parseEntry(value: unknown): SiloEntry | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { name, incarnation, status, epoch, unreachable, types } = value as Record<string, unknown>;
   if (typeof name !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(name)) return undefined;
-  if (!Number.isSafeInteger(incarnation) || !Number.isSafeInteger(epoch)) return undefined;
+  if (!isCount(incarnation) || !isCount(epoch)) return undefined;
   if (!STATUSES.includes(status as SiloStatus) || typeof unreachable !== 'boolean') return undefined;
   if (!Array.isArray(types) || !types.every((type) => typeof type === 'string')) return undefined;
   return {
     name,
-    incarnation: incarnation as number,
+    incarnation,
     status: status as SiloStatus,
-    epoch: epoch as number,
+    epoch,
     unreachable,
     types,
   };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** Reads entries that came over the wire, leaving out what is not one. */
