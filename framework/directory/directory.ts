@@ -139,6 +139,11 @@ export class Directory {
     return !this.#membership.away && !this.#returning;
   }
 
+  /** Whether this silo has heard everybody in the present era, and so decides for its share. */
+  get hasHeardAll(): boolean {
+    return this.#settledEra === this.#era.id;
+  }
+
   /** Nothing is awaited, held or in conflict. */
   get settled(): boolean {
     return (

@@ -131,7 +131,8 @@ export class Activation {
   #activated(): void {
     const { events } = this.services;
     if (this.state !== 'activating') return;
-    if (this.#refused) return this.#failed(new Error(`it was deactivated while it activated (${this.#refused})`));
+    if (this.#refused)
+      return this.#failed(new Error(`it was deactivated while it activated (${this.#refused})`));
     this.state = 'active';
     if (events.active)
       events.publish({ type: 'activationReady', grain: this.id, activationId: this.activationId });
@@ -300,9 +301,12 @@ export class Activation {
 
   /** Starts what may start. */
   pump(): void {
-    while (this.state === 'active' && this.mailbox.waiting > 0 && !this.#checking) {
+    const ending = this.state === 'deactivating';
+    while ((ending || this.state === 'active') && this.mailbox.waiting > 0 && !this.#checking) {
       if (!this.services.mayTakeTurn(this, this.services.clock.now()) || !this.#isCurrent()) return;
-      const call = this.mailbox.next();
+      const call = ending
+        ? this.mailbox.nextOvertaking((each) => this.#holdsUpItsEnd(each))
+        : this.mailbox.next();
       if (!call) return;
       this.#run(call);
     }

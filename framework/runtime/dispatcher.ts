@@ -12,6 +12,7 @@ import { PendingCall } from '../rpc/pending-call.ts';
 import type { Activation } from './activation.ts';
 import type { Catalog } from './catalog.ts';
 import type { Collector } from './collector.ts';
+import { Forwards } from './forwards.ts';
 import type { Placer } from './placer.ts';
 import { RemoteReplies } from './remote-replies.ts';
 import type { Workers } from './workers.ts';
@@ -40,6 +41,7 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #node: Node;
   readonly #replies: RemoteReplies;
+  readonly #forwards: Forwards;
   /** Calls that wait until another silo has followed the order to activate their grain. */
   readonly #ordered = new Map<GrainId, Call[]>();
 
@@ -47,7 +49,13 @@ export class Dispatcher {
     this.#options = options;
     this.#node = options.node;
     this.#replies = new RemoteReplies(options.node.link);
+    this.#forwards = new Forwards(options.node.clock);
     options.node.control.on('activate', (from, body) => this.#follow(from, body));
+  }
+
+  /** Nobody received what was sent with this ticket. */
+  undeliverable(to: NodeAddress, ticket: number): void {
+    this.#forwards.undeliverable(to, ticket);
   }
 
   /** Calls that wait for another silo. */
@@ -187,7 +195,9 @@ export class Dispatcher {
     if (events.active) events.publish({ type: 'callForwarded', grain: call.target, to });
     if (call instanceof PendingCall) return outbound.sendTo(call, to);
     call.replies.moved(call, to);
-    link.send(to, callItem(call, call.deadline - clock.now(), true));
+    const item = callItem(call, call.deadline - clock.now(), true);
+    call.args = []; // they are in the item now, and go with it
+    link.send(to, item, this.#forwards.add(to, call));
   }
 
   #receivedCall(from: NodeAddress, item: Item): void {

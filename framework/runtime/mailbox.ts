@@ -53,11 +53,23 @@ export class Mailbox<M extends Mail> {
   next(): M | undefined {
     const head = this.#queue[this.#head];
     if (head === undefined) return undefined;
-    if (!this.#fits(head)) return this.#overtakers > 0 ? this.#overtaking() : undefined;
+    if (!this.#fits(head)) return this.#overtakers > 0 ? this.nextOvertaking() : undefined;
     this.#head++;
     if (head.mode === 'interleave') this.#overtakers--;
     if (this.#head === this.#queue.length || this.#head > 1024) this.#compact();
     return head;
+  }
+
+  /** Takes the first interleaving call that fits, past those in front of it. */
+  nextOvertaking(fits: (mail: M) => boolean = () => true): M | undefined {
+    for (let i = this.#head; i < this.#queue.length; i++) {
+      const mail = this.#queue[i] as M;
+      if (mail.mode !== 'interleave' || !fits(mail)) continue;
+      this.#queue.splice(i, 1);
+      this.#overtakers--;
+      return mail;
+    }
+    return undefined;
   }
 
   started(mail: M): void {
@@ -89,17 +101,6 @@ export class Mailbox<M extends Mail> {
     if (mail.mode === 'interleave') return true;
     if (this.#exclusive > 0) return false;
     return mail.mode === 'readOnly' || this.#readOnly === 0;
-  }
-
-  #overtaking(): M | undefined {
-    for (let i = this.#head + 1; i < this.#queue.length; i++) {
-      const mail = this.#queue[i] as M;
-      if (mail.mode !== 'interleave') continue;
-      this.#queue.splice(i, 1);
-      this.#overtakers--;
-      return mail;
-    }
-    return undefined;
   }
 
   #count(mail: M, by: number): void {

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { Directory, type LocalActivations } from '../directory/directory.ts';
 import { SiloGroups } from '../directory/silo-groups.ts';
+import { SiloUnavailableError } from '../errors.ts';
 import type { GrainType } from '../grain/grain-type.ts';
 import type { GrainId } from '../identity/grain-id.ts';
 import { nodeName } from '../identity/silo-address.ts';
@@ -33,6 +34,9 @@ export interface SiloRuntimeOptions {
   readonly detection: DetectionTimes;
   readonly log: Logger;
 }
+
+/** How long a silo that joins waits for the others to hand over its share. */
+const START_MS = 30_000;
 
 /** All parts of one running silo, put together. */
 export class SiloRuntime {
@@ -86,7 +90,10 @@ export class SiloRuntime {
   #connect(): void {
     const { node, dispatcher, outbound, directory, membership } = this;
     directory.onReady = () => this.#gate.open();
-    node.onUndeliverable = (to, ticket) => outbound.undeliverable(to, ticket);
+    node.onUndeliverable = (to, ticket) => {
+      outbound.undeliverable(to, ticket);
+      dispatcher.undeliverable(to, ticket);
+    };
     node.onConnection = (connected) => membership.connectionChanged(connected);
     node.onPlainCall = (call) => answerPlainCall(call, this.root, this.options.types);
     node.link.onItem = (from, item) => {
@@ -112,7 +119,10 @@ export class SiloRuntime {
     const runtime = new SiloRuntime(options, node);
     try {
       await runtime.membership.join();
-      await runtime.whenSettled();
+      if (!(await runtime.#hasHeardAll(START_MS))) {
+        const text = `silo ${node.address} did not hear from all silos of the cluster in ${START_MS} ms`;
+        throw new SiloUnavailableError(text);
+      }
     } catch (error) {
       await runtime.halt();
       throw error;
@@ -120,15 +130,19 @@ export class SiloRuntime {
     return runtime;
   }
 
-  /** Resolves when this silo has heard everybody in the present era. */
-  whenSettled(): Promise<void> {
-    if (this.directory.settled) return Promise.resolve();
+  /** Resolves to true when this silo has heard everybody in the present era, to false after `timeoutMs`. */
+  #hasHeardAll(timeoutMs: number): Promise<boolean> {
+    if (this.directory.hasHeardAll) return Promise.resolve(true);
     return new Promise((resolve) => {
-      const stop = this.node.events.subscribeRare((event) => {
-        if (event.type !== 'eraSettled') return;
+      const done = (heard: boolean) => {
         stop();
-        resolve(undefined);
+        timer.cancel();
+        resolve(heard);
+      };
+      const stop = this.node.events.subscribeRare((event) => {
+        if (event.type === 'eraSettled') done(true);
       });
+      const timer = this.node.clock.after(timeoutMs, () => done(false));
     });
   }
 
@@ -154,7 +168,7 @@ export class SiloRuntime {
   /** Leaves in order: hands over what it holds, then goes. */
   async stop(): Promise<boolean> {
     this.membership.leave();
-    await this.whenSettled();
+    await this.#hasHeardAll(this.options.drainMs);
     const drained = await this.drain();
     this.membership.left();
     this.#stopParts();
