@@ -146,10 +146,12 @@ export class Membership implements Cluster {
    * up. To be asked before every turn with the present time; cheap.
    */
   checkAway(now: number): boolean {
-    const forMs = now - this.#lastTickAt - this.#options.times.heartbeatMs;
-    if (forMs > this.#options.times.suspectMs && !this.#away && this.#self.status !== 'joining') {
+    const { heartbeatMs, suspectMs } = this.#options.times;
+    // From the last heartbeat that was sent, as the others count: never later than they.
+    const silentMs = now - this.#lastTickAt;
+    if (silentMs > suspectMs && !this.#away && this.#self.status !== 'joining') {
       this.#lastTickAt = now;
-      void this.#comeBack(forMs);
+      void this.#comeBack(silentMs - heartbeatMs);
     }
     return this.#away;
   }
