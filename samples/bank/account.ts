@@ -37,6 +37,12 @@ export class Account extends Grain {
     return this.cents;
   }
 
+  /** The silo that it is active on. */
+  @method({ interleave: true, readOnly: true })
+  async place(): Promise<string> {
+    return this.context.silo;
+  }
+
   /** Takes money out for a transfer. False: there is not enough, or the account is not open. */
   @method({ idempotent: true })
   async debit(transfer: string, cents: number): Promise<boolean> {
