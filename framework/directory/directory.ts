@@ -74,6 +74,7 @@ export class Directory {
   readonly #replicas: Replicas;
   readonly #open: Uint8Array;
   readonly #reports = new Map<NodeAddress, Report>();
+  readonly #placed = new Map<NodeAddress, number>();
   /** Silos whose report of this era has not been taken in yet. */
   readonly #awaited = new Set<NodeAddress>();
   /**
@@ -169,7 +170,13 @@ export class Directory {
 
   /** The load that each silo told last: its number of activations. */
   loadOf(silo: NodeAddress): number {
-    return silo === this.#self ? this.#options.load() : (this.#reports.get(silo)?.load ?? 0);
+    if (silo === this.#self) return this.#options.load();
+    return (this.#reports.get(silo)?.load ?? 0) + (this.#placed.get(silo) ?? 0);
+  }
+
+  /** An activation was ordered there: it counts until the silo's next report does. */
+  placedAt(silo: NodeAddress): void {
+    this.#placed.set(silo, (this.#placed.get(silo) ?? 0) + 1);
   }
 
   /** Whether a silo has entered the era that this one is in. */
@@ -306,6 +313,7 @@ export class Directory {
 
   #forget(silo: NodeAddress): void {
     this.#reports.delete(silo);
+    this.#placed.delete(silo);
     this.#replicas.forget(silo);
   }
 
@@ -395,6 +403,7 @@ export class Directory {
       const report = parseReport(body);
       if (!report) throw new Error('malformed report');
       this.#reports.set(from, report);
+      this.#placed.delete(from);
       if (report.era === this.#era.id && this.#era.present.has(from)) void this.#take(from, report);
     });
     control.on('reportAgain', (from, era) => {

@@ -144,6 +144,7 @@ export class Dispatcher {
     const waiting: Call[] = [call];
     this.#ordered.set(target, waiting);
     const era = directory.era;
+    directory.placedAt(silo);
     const delta = await control.request(silo, 'activate', [target, era.id], ORDER_MS).catch(() => undefined);
     if (delta) directory.learn(partition, delta, silo);
     const again = () => {
