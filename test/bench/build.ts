@@ -11,26 +11,30 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
  * programs. Plain `node` runs them, with Granary as users have it, by the names of its entry points.
  */
 export function build(commit?: string): string {
-  const { path } = new TemporaryFolder();
-  symlinkSync(join(ROOT, 'node_modules'), join(path, 'node_modules'));
-  const source = commit === undefined ? ROOT : checkOut(commit, path);
+  const source = commit === undefined ? ROOT : checkOut(commit);
+  const path = folder();
   const tsc = join(ROOT, 'node_modules/.bin/tsc');
   // Types are `npm run check`'s business.
-  execFileSync(tsc, ['-p', join(source, 'test/bench/tsconfig.json'), '--outDir', path, '--noCheck']);
+  const args = ['-p', join(source, 'test/bench/tsconfig.json'), '--outDir', path, '--noCheck'];
+  execFileSync(tsc, args, { stdio: ['ignore', process.stderr, process.stderr] });
   const text = readFileSync(join(source, 'package.json'), 'utf8');
   writeFileSync(join(path, 'package.json'), text.replaceAll('./dist/', './'));
   return join(path, 'test/bench/programs');
 }
 
 /** Granary as it was at a commit, with the programs as they are now. */
-function checkOut(commit: string, folder: string): string {
-  const source = join(folder, 'source');
+function checkOut(commit: string): string {
+  const path = folder();
   const parts = ['framework', 'persistence', 'package.json', 'tsconfig.json', 'tsconfig.build.json'];
-  const archive = execFileSync('git', ['archive', commit, '--prefix=source/', ...parts], {
-    cwd: ROOT,
-    maxBuffer: 1 << 30,
-  });
-  execFileSync('tar', ['-x', '-C', folder], { input: archive });
-  cpSync(join(ROOT, 'test/bench'), join(source, 'test/bench'), { recursive: true });
-  return source;
+  const archive = execFileSync('git', ['archive', commit, ...parts], { cwd: ROOT, maxBuffer: 1 << 30 });
+  execFileSync('tar', ['-x', '-C', path], { input: archive });
+  cpSync(join(ROOT, 'test/bench'), join(path, 'test/bench'), { recursive: true });
+  return path;
+}
+
+/** A new folder, from which packages are found. */
+function folder(): string {
+  const { path } = new TemporaryFolder();
+  symlinkSync(join(ROOT, 'node_modules'), join(path, 'node_modules'));
+  return path;
 }

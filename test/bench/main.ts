@@ -45,24 +45,18 @@ async function main(): Promise<void> {
   const measures = chosen(options.only);
   const rounds = Number(options.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds takes a whole number from 1');
-  const place = { folder: build(), env: await startServers(measures) };
-  if (options.profile) return await printProfiles(measures, place);
+  const { against, profile: profiled } = options;
+  const granary: Place = { folder: build(), env: await startServers(measures) };
+  if (profiled) return await printProfiles(measures, granary);
+  const baseline = against === undefined ? granary : { ...granary, folder: build(against) };
   const results: Result[] = [];
   for (const measure of measures) {
     process.stderr.write(`${measure.name} …\n`);
-    results.push(...(await run(measure, place, rounds)));
+    const compared = against === undefined ? measure : { ...measure, baseline: measure.granary, against };
+    results.push(...(await alternate(compared, { granary, baseline }, rounds)));
   }
   print(results, rounds);
   if (options.check && results.some((result) => reached(result) === false)) process.exitCode = 1;
-}
-
-let before: string | undefined;
-
-function run(measure: Measure, granary: Place, rounds: number): Promise<Result[]> {
-  if (options.against === undefined) return alternate(measure, { granary, baseline: granary }, rounds);
-  before ??= build(options.against);
-  const compared = { ...measure, baseline: measure.granary, against: options.against };
-  return alternate(compared, { granary, baseline: { ...granary, folder: before } }, rounds);
 }
 
 function chosen(names: readonly string[] = MEASURES.map(({ name }) => name)): Measure[] {
