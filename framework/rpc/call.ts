@@ -16,6 +16,7 @@ export type Arguments = readonly unknown[] | Uint8Array;
 export interface Replies {
   value(call: Call, value: unknown): void;
   error(call: Call, error: unknown): void;
+  /** Throws when the value cannot travel. */
   item(call: Call, index: number, value: unknown): void;
   /** The call goes on to another silo: its caller should know whom it waits for now. */
   moved(call: Call, to: NodeAddress): void;

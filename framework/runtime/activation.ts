@@ -5,7 +5,6 @@ import {
   GranaryError,
   MethodNotFoundError,
   OverloadedError,
-  SiloUnavailableError,
 } from '../errors.ts';
 import { construct, Grain } from '../grain/grain.ts';
 import type { GrainType } from '../grain/grain-type.ts';
@@ -22,7 +21,7 @@ import type { Random } from '../system/random.ts';
 import { deadlock, deadlockOf, grainOf, waitingInChain } from './deadlock.ts';
 import { GrainSide } from './grain-side.ts';
 import { Mailbox } from './mailbox.ts';
-import { StreamProducer } from './stream-producer.ts';
+import { Streams } from './streams.ts';
 import { runTurn, turnOf } from './turn.ts';
 
 /** What all activations of a silo share. */
@@ -79,7 +78,7 @@ export class Activation {
   #current: Call | undefined;
   /** Calls that run. */
   readonly #running: Call[] = [];
-  #streams: Set<StreamProducer> | undefined;
+  #streams: Streams | undefined;
   #reason: DeactivationReason = 'requested';
   /** What the grain itself did, before it was active, that ends the activation. */
   #refused: DeactivationReason | undefined;
@@ -174,31 +173,30 @@ export class Activation {
     const active = this.state === 'active';
     this.#reason = reason;
     this.state = 'deactivating';
-    for (const stream of this.#streams ?? []) stream.close(moved(this.id));
+    this.#streams?.close(this.id);
     if (this.mailbox.running === 0) void this.#finish(active);
   }
 
   async #finish(active: boolean): Promise<void> {
+    const hook = active && this.#instance?.onDeactivate !== BARE_GRAIN.onDeactivate;
+    if (hook || (this.#streams?.size ?? 0) > 0) await this.#sayGoodbye(hook);
+    this.#gone(this.mailbox.takeAll().filter((call) => !call.onCredit)); // a stream does not start over
+  }
+
+  async #sayGoodbye(hook: boolean): Promise<void> {
     const { clock, events } = this.services;
-    const instance = this.#instance;
-    if (active && instance && instance.onDeactivate !== BARE_GRAIN.onDeactivate) {
-      let timer: { cancel(): void } | undefined;
-      try {
-        await Promise.race([
-          instance.onDeactivate(this.#reason),
-          new Promise((_, reject) => {
-            timer = clock.after(HOOK_MS, () =>
-              reject(new Error(`onDeactivate took longer than ${HOOK_MS} ms`)),
-            );
-          }),
-        ]);
-      } catch (error) {
-        events.publish({ type: 'hookFailed', grain: this.id, hook: 'onDeactivate', error });
-      } finally {
-        timer?.cancel();
-      }
+    let timer: { cancel(): void } | undefined;
+    const tooLong = new Promise((_, reject) => {
+      timer = clock.after(HOOK_MS, () => reject(new Error(`onDeactivate took longer than ${HOOK_MS} ms`)));
+    });
+    try {
+      await Promise.race([this.#streams?.finish(), tooLong]);
+      if (hook) await Promise.race([this.#instance?.onDeactivate(this.#reason), tooLong]);
+    } catch (error) {
+      events.publish({ type: 'hookFailed', grain: this.id, hook: 'onDeactivate', error });
+    } finally {
+      timer?.cancel();
     }
-    this.#gone(this.mailbox.takeAll());
   }
 
   #gone(waiting: Call[]): void {
@@ -353,7 +351,8 @@ export class Activation {
   #run(call: Call): void {
     const { clock, events } = this.services;
     const now = clock.now();
-    if (call.cancelled || (now >= call.deadline && !call.onCredit)) {
+    // What has begun to produce a stream has a turn also to end it.
+    if (!call.onCredit && (call.cancelled || now >= call.deadline)) {
       if (events.active) events.publish({ type: 'callExpired', grain: this.id, method: call.method });
       return;
     }
@@ -383,8 +382,15 @@ export class Activation {
   }
 
   #invoke(call: Call): unknown {
-    if (call.stream) return this.#producer(call).step();
-    return this.#call(call);
+    if (!call.stream) return this.#call(call);
+    this.#streams ??= new Streams();
+    const open = () => this.#call(call) as AsyncGenerator<unknown>;
+    const again = () => {
+      if (this.state !== 'active') return;
+      this.mailbox.push(call);
+      this.pump();
+    };
+    return this.#streams.of(call, open, again).step();
   }
 
   #call(call: Call): unknown {
@@ -392,21 +398,6 @@ export class Activation {
     const args = call.args instanceof Uint8Array ? (unpack(call.args, this.#side) as unknown[]) : call.args;
     const instance = this.#instance as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
     return (instance[call.method] as (...args: readonly unknown[]) => unknown)(...args);
-  }
-
-  #producer(call: Call): StreamProducer {
-    this.#streams ??= new Set();
-    for (const stream of this.#streams) if (stream.call === call) return stream;
-    const stream = new StreamProducer(call, () => this.#call(call) as AsyncGenerator<unknown>, {
-      again: () => {
-        if (this.state !== 'active') return;
-        this.mailbox.push(call);
-        this.pump();
-      },
-      ended: () => this.#streams?.delete(stream),
-    });
-    this.#streams.add(stream);
-    return stream;
   }
 
   #completed(call: Call, value: unknown): void {
@@ -455,14 +446,12 @@ export class Activation {
   cancel(caller: string, id: number): void {
     const which = (call: Call) => call.caller === caller && call.id === id;
     (this.#running.find(which) ?? this.mailbox.find(which))?.cancel();
-    for (const stream of this.#streams ?? []) if (which(stream.call)) stream.close();
+    this.#streams?.cancel(which);
   }
 
   /** The reader of a stream has room for more. */
   credit(caller: string, id: number, items: number): void {
-    for (const stream of this.#streams ?? []) {
-      if (stream.call.caller === caller && stream.call.id === id) stream.grant(items);
-    }
+    this.#streams?.grant((call) => call.caller === caller && call.id === id, items);
   }
 
   // ---- what the grain's side needs
@@ -510,10 +499,4 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   );
-}
-
-function moved(id: GrainId): SiloUnavailableError {
-  return new SiloUnavailableError(`${id}: the activation that produced the stream has ended; read it anew`, {
-    grain: id,
-  });
 }

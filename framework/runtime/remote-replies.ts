@@ -15,7 +15,13 @@ export class RemoteReplies implements Replies {
   }
 
   value(call: Call, value: unknown): void {
-    this.#send(call, [ITEM.value, call.id], value, 'result');
+    let packed: unknown;
+    try {
+      packed = packedFor(call, value, 'result');
+    } catch (error) {
+      return this.error(call, error);
+    }
+    this.#link.send(call.caller, [ITEM.value, call.id, packed]);
   }
 
   error(call: Call, error: unknown): void {
@@ -23,7 +29,7 @@ export class RemoteReplies implements Replies {
   }
 
   item(call: Call, index: number, value: unknown): void {
-    this.#send(call, [ITEM.streamItem, call.id, index], value, 'item');
+    this.#link.send(call.caller, [ITEM.streamItem, call.id, index, packedFor(call, value, 'item')]);
   }
 
   moved(call: Call, to: NodeAddress): void {
@@ -33,25 +39,21 @@ export class RemoteReplies implements Replies {
   notRun(call: Call): void {
     this.#link.send(call.caller, [ITEM.notRun, call.id]);
   }
-
-  #send(call: Call, head: unknown[], value: unknown, path: string): void {
-    let packed: unknown;
-    try {
-      packed = inlineOrPacked(value, path);
-      if (packed instanceof Uint8Array && packed.length > LIMITS.callBytes)
-        throw tooLarge(call, packed.length);
-    } catch (error) {
-      return this.error(call, error);
-    }
-    head.push(packed);
-    this.#link.send(call.caller, head);
-  }
 }
 
-function tooLarge(call: Call, bytes: number): PayloadTooLargeError {
-  return new PayloadTooLargeError(
-    `${call.target}.${call.method}: the result has ${bytes} bytes, ` +
-      `the limit is ${LIMITS.callBytes}; return a stream instead`,
+function packedFor(call: Call, value: unknown, path: string): unknown {
+  const packed = inlineOrPacked(value, path);
+  const bytes =
+    typeof packed === 'string' ? textBytes(packed) : packed instanceof Uint8Array ? packed.length : 0;
+  if (bytes <= LIMITS.callBytes) return packed;
+  throw new PayloadTooLargeError(
+    `${call.target}.${call.method}: the ${path} has ${bytes} bytes, ` +
+      `the limit is ${LIMITS.callBytes}; return a stream of smaller items instead`,
     { grain: call.target },
   );
+}
+
+/** Bytes of a text, when they can matter. */
+function textBytes(text: string): number {
+  return text.length * 3 <= LIMITS.callBytes ? 0 : Buffer.byteLength(text);
 }

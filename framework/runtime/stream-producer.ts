@@ -5,13 +5,14 @@ import type { Call } from '../rpc/call.ts';
 export interface ProducerDoor {
   /** Wants another turn. */
   again(): void;
+  /** Lets go of the producer. */
   ended(): void;
 }
 
 /**
  * The writing end of a stream. Each item is a turn of its own: the generator runs until it yields, then other
  * calls have theirs. It runs only while the reader has room, so a slow reader makes it wait and nothing piles
- * up.
+ * up. Its `finally` is a turn, too; when the activation ends, it runs before `onDeactivate`.
  */
 export class StreamProducer {
   readonly call: Call;
@@ -34,11 +35,11 @@ export class StreamProducer {
 
   /** One turn: runs the generator to its next item. */
   async step(): Promise<void> {
-    if (this.#closed) return this.#finish();
+    if (this.#closed) return this.finish();
     try {
       this.#generator ??= this.#open();
       const { done, value } = await this.#generator.next();
-      if (this.#closed) return await this.#finish();
+      if (this.#closed) return await this.finish();
       if (done) {
         this.#end();
         this.call.replies.value(this.call, undefined);
@@ -46,7 +47,7 @@ export class StreamProducer {
       }
       this.call.replies.item(this.call, this.#index++, value);
     } catch (error) {
-      this.#end();
+      await this.finish(); // it goes on when the item is what failed
       throw error;
     }
     this.#credit--;
@@ -56,10 +57,7 @@ export class StreamProducer {
 
   grant(items: number): void {
     this.#credit = Math.min(this.#credit + items, LIMITS.streamWindow);
-    if (this.#waiting && this.#credit > 0) {
-      this.#waiting = false;
-      this.#door.again();
-    }
+    if (this.#credit > 0) this.#wake();
   }
 
   /** The reader has left, or the activation ends: then the reader gets `error`. */
@@ -71,22 +69,25 @@ export class StreamProducer {
       // A generator that waits for something listens to its signal, or its turn holds the activation up.
       this.call.cancel();
     }
-    if (this.#waiting) void this.#finish();
+    this.#wake();
+  }
+
+  /** Runs the generator's `finally`. What it throws has nobody to go to: the reader has left. */
+  async finish(): Promise<void> {
+    if (this.#done) return;
+    this.#end();
+    await this.#generator?.return(undefined).catch(() => {});
+  }
+
+  #wake(): void {
+    if (!this.#waiting) return;
+    this.#waiting = false;
+    this.#door.again();
   }
 
   /** After the turn that runs now, so that other calls have theirs in between. */
   #later(): void {
-    queueMicrotask(() => {
-      if (this.#closed) void this.#finish();
-      else this.#door.again();
-    });
-  }
-
-  /** Runs the generator's `finally`. What it throws has nobody to go to: the reader has left. */
-  async #finish(): Promise<void> {
-    if (this.#done) return;
-    this.#end();
-    await this.#generator?.return(undefined).catch(() => {});
+    queueMicrotask(() => this.#door.again());
   }
 
   #end(): void {
