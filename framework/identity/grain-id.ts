@@ -106,11 +106,15 @@ export function keyParts(canonical: string): string[] {
   });
 }
 
+/** An id whose key is ASCII without escapes, as nearly all are: canonical without being taken apart. */
+const SIMPLE_ID = /^[^/]+(?:\/[ -$&-.0-~]+)+$/;
+
 /** Whether a text that came over the wire is a canonical grain id. */
 export function isGrainId(value: unknown): value is GrainId {
   if (typeof value !== 'string') return false;
   const slash = value.indexOf('/');
   if (slash <= 0 || slash === value.length - 1 || value.length > LIMITS.grainIdChars) return false;
+  if (value.length - slash - 1 <= LIMITS.keyBytes && SIMPLE_ID.test(value)) return true;
   try {
     const key = value.slice(slash + 1);
     return canonicalKey('', keyParts(key)) === key;
