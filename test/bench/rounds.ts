@@ -54,11 +54,14 @@ export async function alternate(
   });
 }
 
-/** The programs of one side, started when it is first asked. */
+let clusters = 0;
+
+/** The programs of one side, started when it is first asked. They share no cluster with the other side's. */
 export class Asked {
   readonly #side: Side;
   readonly #place: Place;
   readonly #fresh: boolean;
+  readonly #cluster = `bench-${++clusters}`;
   #programs: Program[] = [];
 
   constructor(side: Side, place: Place, fresh = false) {
@@ -77,7 +80,8 @@ export class Asked {
   }
 
   async #start(): Promise<void> {
-    const { folder, env, node = [] } = this.#place;
+    const { folder, node = [] } = this.#place;
+    const env = { ...this.#place.env, CLUSTER: this.#cluster };
     for (const name of this.#side.programs) {
       const args = ['--expose-gc', ...node.map((option) => option.replace('%', name))];
       const program = new Program(process.execPath, { args: [...args, join(folder, `${name}.js`)], env });

@@ -4,7 +4,8 @@ import { Counter, GRAINS } from './grains.ts';
 import { callsPerSecond, callTimes, type Load } from './load.ts';
 import { answer, setting } from './session.ts';
 
-const client = await Client.connect({ transport: nats({ servers: setting('NATS_URL') }) });
+const transport = nats({ servers: setting('NATS_URL') });
+const client = await Client.connect({ cluster: setting('CLUSTER'), transport });
 const counters = Array.from({ length: GRAINS }, (_, key) => client.grain(Counter, key));
 await Promise.all(counters.map((counter) => counter.increment(1)));
 

@@ -3,5 +3,6 @@ import { nats } from 'granary/nats';
 import { Counter } from './grains.ts';
 import { ready, setting } from './session.ts';
 
-await Silo.start({ name: 'bench', grains: [Counter], transport: nats({ servers: setting('NATS_URL') }) });
+const transport = nats({ servers: setting('NATS_URL') });
+await Silo.start({ cluster: setting('CLUSTER'), grains: [Counter], transport });
 ready();
