@@ -1,5 +1,5 @@
 import type { Directory } from '../directory/directory.ts';
-import { GrainTypeNotFoundError } from '../errors.ts';
+import { ActivationError, GrainTypeNotFoundError } from '../errors.ts';
 import type { GrainType } from '../grain/grain-type.ts';
 import { type GrainId, typeOf } from '../identity/grain-id.ts';
 import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
@@ -21,8 +21,8 @@ export class Placer {
 
   /**
    * The silo where the grain is to be activated. `type` is undefined when this silo does not have the class;
-   * then the ring decides among those that have it. Throws `GrainTypeNotFoundError` when none has, and what a
-   * placement of the user's own throws.
+   * then the ring decides among those that have it. Throws `GrainTypeNotFoundError` when none has, and
+   * `ActivationError` when a placement of the user's own throws, or chooses none of them.
    */
   choose(type: GrainType | undefined, id: GrainId, partition: number, caller: NodeAddress): NodeAddress {
     if (type?.placement === PLACEMENTS.ring) return this.#self;
@@ -40,16 +40,22 @@ export class Placer {
   }
 
   #ask(type: GrainType, id: GrainId, candidates: PlacementCandidate[], caller: NodeAddress): string {
-    const name = type.placement.choose({
-      grain: id,
-      caller: nodeName(caller),
-      candidates,
-      random: this.#random,
-    });
-    if (candidates.some(({ silo }) => silo === name)) return name;
-    throw new TypeError(
-      `the placement of ${type.name} chose '${String(name)}', which is none of its candidates`,
-    );
+    const silo = nodeName(caller);
+    let cause: unknown;
+    try {
+      const name = type.placement.choose({
+        grain: id,
+        caller: this.#directory.era.entry(silo) ? silo : undefined,
+        candidates,
+        random: this.#random,
+      });
+      if (candidates.some((candidate) => candidate.silo === name)) return name;
+      cause = new TypeError(`it chose '${String(name)}', which is none of its candidates`);
+    } catch (error) {
+      cause = error;
+    }
+    const text = `${id}: the placement of ${type.name} found no silo: ${String(cause)}`;
+    throw new ActivationError(text, { grain: id, cause });
   }
 
   #noSuchType(id: GrainId): GrainTypeNotFoundError {
