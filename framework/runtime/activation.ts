@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import {
   ActivationError,
   type DeadlockError,
@@ -10,41 +9,15 @@ import { construct, Grain } from '../grain/grain.ts';
 import type { GrainType } from '../grain/grain-type.ts';
 import type { DeactivationReason } from '../grain/options.ts';
 import type { GrainId } from '../identity/grain-id.ts';
-import type { RuntimeEvents } from '../observability/events.ts';
 import type { Call } from '../rpc/call.ts';
-import type { Outbound } from '../rpc/outbound.ts';
 import { unpack } from '../serialization/codec.ts';
-import type { GrainStore } from '../storage/grain-store.ts';
 import { Records } from '../storage/records.ts';
-import type { Clock } from '../system/clock.ts';
-import type { Random } from '../system/random.ts';
+import type { ActivationServices } from './activation-services.ts';
 import { deadlock, deadlockOf, grainOf, waitingInChain } from './deadlock.ts';
 import { GrainSide } from './grain-side.ts';
 import { Mailbox } from './mailbox.ts';
 import { Streams } from './streams.ts';
 import { runTurn, turnOf } from './turn.ts';
-
-/** What all activations of a silo share. */
-export interface ActivationServices {
-  readonly siloName: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly events: RuntimeEvents;
-  readonly outbound: Outbound;
-  readonly stores: ReadonlyMap<string, GrainStore>;
-  readonly log: Logger;
-  grainType(name: string): GrainType | undefined;
-  /** Whether turns may start now. If not, the activation is told by `resume()` when they may. */
-  mayTakeTurn(activation: Activation, now: number): boolean;
-  /**
-   * The silo's epoch: while it is the same, nobody else can have written what an activation here has read.
-   */
-  epoch(): number;
-  /** A call of another turn waits here. */
-  blocked(activation: Activation, call: Call): void;
-  /** The activation holds nothing any more; these calls wait for the next one. */
-  gone(activation: Activation, waiting: Call[]): void;
-}
 
 export type ActivationState = 'creating' | 'activating' | 'active' | 'deactivating' | 'gone';
 

@@ -1,6 +1,7 @@
 import type { GrainType } from '../grain/grain-type.ts';
 import type { GrainId } from '../identity/grain-id.ts';
-import { Activation, type ActivationServices } from './activation.ts';
+import { Activation } from './activation.ts';
+import type { ActivationServices } from './activation-services.ts';
 
 /** The activations of one silo, by partition, since partitions are what moves. */
 export class Catalog {

@@ -1,4 +1,4 @@
-import { GranaryError, InvalidKeyError } from '../errors.ts';
+import { GranaryError, InvalidKeyError, PayloadTooLargeError } from '../errors.ts';
 import type { GrainType } from '../grain/grain-type.ts';
 import { canonicalKey, grainIdOf, keyParts } from '../identity/grain-id.ts';
 import type { RootCaller } from '../rpc/root-caller.ts';
@@ -12,11 +12,13 @@ export function answerPlainCall(
   call: PlainCall,
   root: RootCaller,
   types: ReadonlyMap<string, GrainType>,
+  maxBytes: number,
 ): void {
-  run(call, root, types).then(
-    (result) => call.respond(encode({ ok: result ?? null })),
-    (error) => call.respond(encode({ error: describe(error) })),
-  );
+  run(call, root, types)
+    .then((result) => encode({ ok: result ?? null }, maxBytes))
+    .catch((error) => encode({ error: describe(error) }, maxBytes))
+    .catch((error) => encode({ error: describe(error) }, maxBytes)) // what was thrown may be too large itself
+    .then((answer) => call.respond(answer));
 }
 
 async function run(
@@ -80,6 +82,11 @@ function describe(error: unknown): Record<string, unknown> {
   return { code: 'ERROR', name, message };
 }
 
-function encode(answer: unknown): Uint8Array {
-  return Buffer.from(JSON.stringify(answer));
+/** One message is all there is: a plain client puts no parts together. */
+function encode(answer: unknown, maxBytes: number): Uint8Array {
+  const bytes = Buffer.from(JSON.stringify(answer));
+  if (bytes.length <= maxBytes) return bytes;
+  throw new PayloadTooLargeError(
+    `the answer has ${bytes.length} bytes, one message takes ${maxBytes}; ask for less at a time`,
+  );
 }

@@ -1,6 +1,7 @@
 import { PayloadTooLargeError } from '../errors.ts';
 import type { NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
+import { aboutGrain } from '../rpc/about-grain.ts';
 import type { Call, Replies } from '../rpc/call.ts';
 import type { DataLink } from '../rpc/data-link.ts';
 import { ITEM, inlineOrPacked } from '../rpc/frames.ts';
@@ -19,7 +20,7 @@ export class RemoteReplies implements Replies {
     try {
       packed = packedFor(call, value, 'result');
     } catch (error) {
-      return this.error(call, error);
+      return this.error(call, aboutGrain(error, call.target));
     }
     this.#link.send(call.caller, [ITEM.value, call.id, packed]);
   }

@@ -12,7 +12,8 @@ import { Outbound } from '../rpc/outbound.ts';
 import type { PendingCall } from '../rpc/pending-call.ts';
 import { RootCaller } from '../rpc/root-caller.ts';
 import type { GrainStore } from '../storage/grain-store.ts';
-import type { Activation, ActivationServices } from './activation.ts';
+import type { Activation } from './activation.ts';
+import type { ActivationServices } from './activation-services.ts';
 import { Catalog } from './catalog.ts';
 import { Collector } from './collector.ts';
 import { DeadlockDetector } from './deadlock-detector.ts';
@@ -95,7 +96,8 @@ export class SiloRuntime {
       dispatcher.undeliverable(to, ticket);
     };
     node.onConnection = (connected) => membership.connectionChanged(connected);
-    node.onPlainCall = (call) => answerPlainCall(call, this.root, this.options.types);
+    node.onPlainCall = (call) =>
+      answerPlainCall(call, this.root, this.options.types, node.endpoint.maxPayloadBytes);
     node.link.onItem = (from, item) => {
       if (!dispatcher.received(from, item)) outbound.received(from, item);
     };

@@ -1,7 +1,8 @@
 import type { GrainType } from '../grain/grain-type.ts';
 import type { GrainId } from '../identity/grain-id.ts';
 import type { Call } from '../rpc/call.ts';
-import { Activation, type ActivationServices } from './activation.ts';
+import { Activation } from './activation.ts';
+import type { ActivationServices } from './activation-services.ts';
 
 /**
  * Stateless workers: up to `n` activations of a grain on each silo, none of them in the directory. A call

@@ -1,0 +1,31 @@
+import type { Logger } from 'pino';
+import type { GrainType } from '../grain/grain-type.ts';
+import type { RuntimeEvents } from '../observability/events.ts';
+import type { Call } from '../rpc/call.ts';
+import type { Outbound } from '../rpc/outbound.ts';
+import type { GrainStore } from '../storage/grain-store.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Random } from '../system/random.ts';
+import type { Activation } from './activation.ts';
+
+/** What all activations of a silo share. */
+export interface ActivationServices {
+  readonly siloName: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: RuntimeEvents;
+  readonly outbound: Outbound;
+  readonly stores: ReadonlyMap<string, GrainStore>;
+  readonly log: Logger;
+  grainType(name: string): GrainType | undefined;
+  /** Whether turns may start now. If not, the activation is pumped when they may. */
+  mayTakeTurn(activation: Activation, now: number): boolean;
+  /**
+   * The silo's epoch: while it is the same, nobody else can have written what an activation here has read.
+   */
+  epoch(): number;
+  /** A call of another turn waits here. */
+  blocked(activation: Activation, call: Call): void;
+  /** The activation holds nothing any more; these calls wait for the next one. */
+  gone(activation: Activation, waiting: Call[]): void;
+}
