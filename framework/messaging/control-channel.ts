@@ -1,5 +1,5 @@
 import { assert, InvalidConfigError, SiloUnavailableError } from '../errors.ts';
-import type { NodeAddress } from '../identity/silo-address.ts';
+import { isNodeAddress, type NodeAddress } from '../identity/silo-address.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import { pack, unpack } from '../serialization/codec.ts';
 import type { Clock, Timer } from '../system/clock.ts';
@@ -88,7 +88,7 @@ export class ControlChannel {
     }
     if (!Array.isArray(message) || message.length !== 5) return this.#drop('not a control message');
     const [protocol, kind, from, request, body] = message as unknown[];
-    if (typeof kind !== 'string' || typeof from !== 'string' || !Number.isSafeInteger(request)) {
+    if (typeof kind !== 'string' || !isNodeAddress(from) || !Number.isSafeInteger(request)) {
       return this.#drop('malformed envelope');
     }
     if (kind === REPLY || kind === REFUSAL)

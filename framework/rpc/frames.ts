@@ -1,4 +1,5 @@
 import { isGrainId } from '../identity/grain-id.ts';
+import { isNodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
 import { isInline, pack } from '../serialization/codec.ts';
 import type { Call } from './call.ts';
@@ -78,7 +79,7 @@ export function parseCall(item: Item): CallParts | undefined {
     return undefined;
   }
   if (!(baggage === undefined || baggage === null || isBaggage(baggage))) return undefined;
-  if (!(caller === undefined || typeof caller === 'string')) return undefined;
+  if (!(caller === undefined || isNodeAddress(caller))) return undefined;
   return {
     id,
     target,

@@ -8,10 +8,11 @@ import {
 } from '../errors.ts';
 import type { Caller, OutgoingCall } from '../grain/reference.ts';
 import type { GrainId } from '../identity/grain-id.ts';
-import type { NodeAddress } from '../identity/silo-address.ts';
+import { isNodeAddress, type NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
 import type { Cluster, Departure, Era } from '../membership/cluster.ts';
 import { copy, copyError, decodeError, isInline, pack, unpack } from '../serialization/codec.ts';
+import { aboutGrain } from './about-grain.ts';
 import { mergeBaggage } from './baggage.ts';
 import { type CallFields, FLAGS, LateCaller, NO_CHAIN, type Replies } from './call.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
@@ -156,7 +157,7 @@ export class Outbound implements Replies {
    * first. A silo that this node has not heard of may have joined just now.
    */
   #moved(call: PendingCall, to: unknown, hops: unknown): void {
-    if (typeof to !== 'string' || !isCount(hops) || hops <= call.hops) return;
+    if (!isNodeAddress(to) || !isCount(hops) || hops <= call.hops) return;
     call.hops = hops;
     call.sentTo = to;
     if (this.#gone.has(to)) this.#lost(call, to);
@@ -249,7 +250,7 @@ export class Outbound implements Replies {
       this.#takeArguments(call, args);
       return call;
     } catch (error) {
-      outcome.reject(error);
+      outcome.reject(aboutGrain(error, target));
       return undefined;
     }
   }
@@ -267,10 +268,8 @@ export class Outbound implements Replies {
 
   /** Arguments belong to the call from here on: copied for this node, packed for another. */
   #takeArguments(call: PendingCall, args: readonly unknown[]): void {
-    if (args.every(isInline)) return;
-    const local =
-      this.#options.deliver !== undefined && this.locator.locate(call.target) === this.#node.address;
-    if (local) {
+    if (args.every(isInline)) return checkTexts(call, args);
+    if (this.#options.deliver !== undefined && this.#locate(call) === this.#node.address) {
       const receiver = new LateCaller(call.binder);
       call.receiver = receiver;
       call.args = args.map((arg, index) => copy(arg, `args[${index}]`, receiver));
@@ -299,8 +298,14 @@ export class Outbound implements Replies {
     this.#route(call);
   }
 
+  /** Where a call goes: a worker's stays on its silo. */
+  #locate(call: PendingCall): NodeAddress | undefined {
+    if (call.spec?.worker && this.#options.deliver) return this.#node.address;
+    return this.locator.locate(call.target);
+  }
+
   #route(call: PendingCall): void {
-    const to = this.locator.locate(call.target);
+    const to = this.#locate(call);
     if (to === undefined) {
       call.obstacle = undefined;
       this.#waiting.add(call);
@@ -463,7 +468,14 @@ function takeArguments(
   }
 }
 
-function checkSize(call: PendingCall, bytes: Uint8Array): void {
+/** Texts are not packed before the frame is; a length times three is the most bytes that it can have. */
+function checkTexts(call: PendingCall, args: readonly unknown[]): void {
+  const texts = args.filter((arg) => typeof arg === 'string');
+  if (texts.reduce((sum, text) => sum + text.length, 0) * 3 <= LIMITS.callBytes) return;
+  checkSize(call, { length: texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0) });
+}
+
+function checkSize(call: PendingCall, bytes: { readonly length: number }): void {
   if (bytes.length <= LIMITS.callBytes) return;
   throw new PayloadTooLargeError(
     `${call.target}.${call.method}: the arguments have ${bytes.length} bytes, ` +
