@@ -46,6 +46,11 @@ export class Membership implements Cluster {
   #connectedAt = Number.NEGATIVE_INFINITY;
   #knocks = 0;
   #away = false;
+  /**
+   * Whether others may hear of this silo. Not before it knows that no silo of its name is running: that one
+   * would give way to it.
+   */
+  #announced = false;
   #viewListeners: (() => void)[] = [];
 
   /** A later silo of this name has joined: this one must end. */
@@ -105,11 +110,12 @@ export class Membership implements Cluster {
    */
   async join(): Promise<void> {
     this.#tick = this.#clock.inBackground(this.#options.times.heartbeatMs, () => this.#beat());
-    this.#news([this.#self]);
     while (!(await this.#hearView())) {
+      this.#announced = true;
       const firstToGo = await this.#mayBeFirst();
       if (firstToGo) break;
     }
+    this.#announced = true;
     this.#options.endpoint.serve();
     this.#advance('active');
     await this.#options.endpoint.flush();
@@ -300,7 +306,7 @@ export class Membership implements Cluster {
   }
 
   #news(entries: readonly SiloEntry[]): void {
-    this.#control.broadcast('news', entries);
+    if (this.#announced) this.#control.broadcast('news', entries);
   }
 
   #sendView(to: NodeAddress): void {
