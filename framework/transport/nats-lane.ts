@@ -101,8 +101,18 @@ export class NatsLane {
   /** Takes in what is on its way, sends what is pending, disconnects. Never rejects. */
   async close(): Promise<void> {
     this.#closing.abort();
-    if (this.#up && !this.#connection.isClosed()) await this.#settled(this.#connection.drain(), DRAIN_MS);
+    if (this.#up && !this.#connection.isClosed()) await this.#settled(this.#drain(), DRAIN_MS);
     await this.#connection.close().catch(() => {});
+  }
+
+  /**
+   * `drain` of the connection itself lets nothing be published once the last message has come in, and what
+   * that message leads to is sent only at the end of its tick.
+   */
+  async #drain(): Promise<void> {
+    await Promise.all([...this.#subscriptions].map(({ current }) => current?.drain()));
+    await new Promise<void>((resolve) => systemClock.after(0, resolve));
+    await this.#connection.flush();
   }
 
   #use(connection: NatsConnection): void {
