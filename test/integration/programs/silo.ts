@@ -74,7 +74,7 @@ silo.subscribe((event) => {
     span.running--;
   }
 });
-runtime.options.events.subscribeRare((event) => {
+runtime.node.events.subscribeRare((event) => {
   if (RARE.has(event.type)) events.push({ ...event, at: now() });
 });
 /** The others come with every call. */
