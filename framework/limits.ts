@@ -44,7 +44,7 @@ export const LIMITS = Object.freeze({
   heldCalls: 50_000,
   /** Silos that one call may pass through. Two suffice when views agree; more means that they do not, yet. */
   hops: 8,
-  /** Calls passed on in the last moments, which may turn out to have reached nobody. Without their arguments. */
+  /** Calls passed on in the last moments, which may turn out to have reached nobody; without arguments. */
   forwards: 10_000,
   /** Grains in one call chain. Deeper is a recursion that no deadline will see through. */
   chainDepth: 64,

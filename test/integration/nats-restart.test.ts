@@ -10,7 +10,7 @@ const CALL_TIMEOUT_MS = 2_000;
 /** What a call may fail with while there is no network. */
 const NAMED = ['SILO_UNAVAILABLE', 'NO_SILO', 'CALL_TIMEOUT'];
 
-test('while NATS is away calls fail by name or wait, and afterwards all goes on without a restart', async () => {
+test('while NATS is away calls fail by name or wait; then all goes on without a restart', async () => {
   await using cluster = await ProcessCluster.start();
   const client = await cluster.connect({ callTimeoutMs: CALL_TIMEOUT_MS });
   const load = new Load(client, keysOf(48));
