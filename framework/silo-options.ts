@@ -83,6 +83,9 @@ const SILO_OPTIONS = new Set([
   'detection',
 ]); // prettier-ignore
 const CLIENT_OPTIONS = new Set(['cluster', 'transport', 'callTimeoutMs', 'log', 'clock', 'random']);
+const DETECTION_OPTIONS = new Set(Object.keys(DETECTION));
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+const STORE_METHODS = ['open', 'read', 'write', 'clear', 'close'] as const;
 
 export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
   checkKnown('Silo.start', options, SILO_OPTIONS);
@@ -96,6 +99,13 @@ export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
       'Silo.start: grains is empty; list the grain classes that this silo can activate',
     );
   }
+  if (options.transport !== undefined && typeof options.transport.open !== 'function') {
+    throw new InvalidConfigError(
+      'Silo.start: transport is none; pass inProcess() or nats({ servers }), or leave it out',
+    );
+  }
+  checkLog('Silo.start', options.log);
+  checkKnown('Silo.start: detection', options.detection ?? {}, DETECTION_OPTIONS);
   const detection = { ...DETECTION, ...options.detection };
   if (
     !(
@@ -114,7 +124,7 @@ export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
     types,
     stores,
     partitions,
-    replicas: checkRange('Silo.start', 'replicas', options.replicas ?? 3, 1, 16),
+    replicas: checkReplicas(options.replicas ?? 3),
     idleMs: checkRange('Silo.start', 'idleMs', options.idleMs ?? 600_000, 1, LIMITS.callTimeoutMaxMs),
     drainMs: checkRange('Silo.start', 'drainMs', options.drainMs ?? 10_000, 0, LIMITS.callTimeoutMaxMs),
     callTimeoutMs: checkTimeout('Silo.start', options.callTimeoutMs),
@@ -124,6 +134,7 @@ export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
 
 export function checkClientOptions(options: NodeOptions): { cluster: string; callTimeoutMs: number } {
   checkKnown('Client.connect', options, CLIENT_OPTIONS);
+  checkLog('Client.connect', options.log);
   return {
     cluster: checkCluster('Client.connect', options.cluster),
     callTimeoutMs: checkTimeout('Client.connect', options.callTimeoutMs),
@@ -150,6 +161,13 @@ function checkStores(
   types: ReadonlyMap<string, GrainType>,
   stores: Readonly<Record<string, GrainStore>>,
 ): void {
+  for (const [name, store] of Object.entries(stores)) {
+    if (STORE_METHODS.every((each) => typeof store?.[each] === 'function')) continue;
+    throw new InvalidConfigError(
+      `Silo.start: store '${name}' is no GrainStore; pass memory(), postgres({ url }) or one of your own: ` +
+        `stores: { ${JSON.stringify(name)}: memory() }`,
+    );
+  }
   for (const type of types.values()) {
     for (const record of type.records) {
       if (record.store === 'default' || Object.hasOwn(stores, record.store)) continue;
@@ -161,6 +179,17 @@ function checkStores(
       );
     }
   }
+}
+
+function checkReplicas(replicas: number): number {
+  if (Number.isInteger(replicas) && replicas >= 1 && replicas <= 16) return replicas;
+  throw invalid('Silo.start', 'replicas', replicas, 'a whole number from 1 to 16');
+}
+
+function checkLog(where: string, log: unknown): void {
+  if (log === undefined || LOG_LEVELS.includes(log as string)) return;
+  if (typeof log === 'object' && typeof (log as { child?: unknown } | null)?.child === 'function') return;
+  throw invalid(where, 'log', log, `a pino logger or one of '${LOG_LEVELS.join("', '")}'`);
 }
 
 function checkCluster(where: string, cluster = 'granary'): string {

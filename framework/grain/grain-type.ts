@@ -16,6 +16,8 @@ export interface MethodSpec {
   readonly repeatable: boolean;
   readonly timeoutMs: number | undefined;
   readonly stream: boolean;
+  /** Of a stateless worker: runs on the silo of its caller. */
+  readonly worker: boolean;
 }
 
 /** Fields that are saved together under one etag. */
@@ -76,11 +78,12 @@ function check(Class: GrainClass): GrainType {
         `use up to 128 letters, digits, _, $ and -: @grain({ name: '...' })`,
     );
   }
+  const workers = workersOf(Class, options);
   const methods = checkMethods(
     Class,
     records.flatMap((record) => record.methods),
+    workers !== undefined,
   );
-  const workers = workersOf(Class, options);
   const fields = records.flatMap((record) => record.fields);
   if (workers !== undefined && fields.length > 0) {
     throw new InvalidConfigError(
@@ -115,6 +118,7 @@ function ownGrain(Class: GrainClass): boolean {
 function checkMethods(
   Class: GrainClass,
   members: readonly MemberRecord<MethodOptions>[],
+  worker: boolean,
 ): Map<string, MethodSpec> {
   const methods = new Map<string, MethodSpec>();
   for (const { member, options, isStatic } of members) {
@@ -154,6 +158,7 @@ function checkMethods(
       repeatable: (options.readOnly || options.idempotent) ?? false,
       timeoutMs: options.timeoutMs,
       stream,
+      worker,
     });
   }
   if (methods.size === 0) {
@@ -232,7 +237,7 @@ function checkNumber(
 }
 
 function workersOf(Class: GrainClass, { placement }: GrainOptions): number | undefined {
-  if (typeof placement !== 'object' || !('workers' in placement)) return undefined;
+  if (typeof placement !== 'object' || placement === null || !('workers' in placement)) return undefined;
   const { workers } = placement;
   if (!Number.isInteger(workers) || workers < 1 || workers > 10_000) {
     throw new InvalidConfigError(
@@ -244,8 +249,8 @@ function workersOf(Class: GrainClass, { placement }: GrainOptions): number | und
 
 function placementOf(Class: GrainClass, option: PlacementOption): Placement {
   if (typeof option === 'string' && Object.hasOwn(PLACEMENTS, option)) return PLACEMENTS[option];
-  if (typeof option === 'object' && 'workers' in option) return PLACEMENTS.ring;
-  if (typeof option === 'object' && typeof option.choose === 'function') return option;
+  if (typeof option === 'object' && option !== null && 'workers' in option) return PLACEMENTS.ring;
+  if (typeof option === 'object' && typeof option?.choose === 'function') return option;
   throw new InvalidConfigError(
     `class ${Class.name}: @grain: placement is ${String(option)}; ` +
       `use ${Object.keys(PLACEMENTS).join(', ')}, { workers: n } or a Placement`,

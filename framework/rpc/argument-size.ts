@@ -1,0 +1,24 @@
+import { PayloadTooLargeError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
+import type { Call } from './call.ts';
+
+/**
+ * Refuses arguments that are texts too large together. They are packed with their frame only; a text has at
+ * most three times as many bytes as characters.
+ */
+export function checkTexts(call: Call, args: readonly unknown[]): void {
+  let characters = 0;
+  for (const arg of args) if (typeof arg === 'string') characters += arg.length;
+  if (characters * 3 <= LIMITS.callBytes) return;
+  checkSize(call, { length: args.reduce<number>((sum, arg) => sum + Buffer.byteLength(String(arg)), 0) });
+}
+
+export function checkSize(call: Call, bytes: { readonly length: number }): void {
+  if (bytes.length <= LIMITS.callBytes) return;
+  throw new PayloadTooLargeError(
+    `${call.target}.${call.method}: the arguments have ${bytes.length} bytes, ` +
+      `the limit is ${LIMITS.callBytes}; ` +
+      'keep large values in a store, or send them in pieces',
+    { grain: call.target },
+  );
+}
