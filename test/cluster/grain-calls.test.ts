@@ -274,7 +274,7 @@ describe.each(PLACES)('calls of grains %s', (_where, open) => {
     };
     expect(await kept.nested[0].show()).toEqual({});
     await keeper.keep(place.grain(Baggage, 'z'));
-    expect(await keeper.$with({ request }).callKept()).toEqual(request); // as part of the chain of its new owner
+    expect(await keeper.$with({ request }).callKept()).toEqual(request); // in the chain of its owner
   });
 
   test('carry 3 MB there and back, more than a message of the network', async () => {

@@ -268,7 +268,7 @@ describe.each(PLACES)('the state of a grain %s', (_where, open) => {
 });
 
 describe('records of another version of the class', () => {
-  test('give the default to a field that they do not have, and keep to themselves what it does not', async () => {
+  test('give a field that they do not have its default, and drop what the class has not', async () => {
     const stores = { default: memory() };
     {
       await using old = await Silo.start({ grains: [Before], stores, log: 'silent' });
@@ -286,7 +286,7 @@ describe('two activations of one grain on one store', () => {
     return [await start(), await start()] as const;
   }
 
-  test('never overwrite each other: one gets StateConflictError and starts from the stored state', async () => {
+  test('never overwrite each other: one gets StateConflictError and starts anew', async () => {
     const [one, other] = await twoClusters();
     await using _one = one;
     await using _other = other;

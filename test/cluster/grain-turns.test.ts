@@ -152,7 +152,7 @@ describe.each(PLACES)('turns of grains %s', (_where, open) => {
     const write = ledger.write(at('w'));
     const late = ledger.read(at('r3'));
     await ledger.ping();
-    expect([stage.visits(at('w')), stage.visits(at('r3'))]).toEqual([0, 0]); // a late reader does not overtake
+    expect([stage.visits(at('w')), stage.visits(at('r3'))]).toEqual([0, 0]); // nobody overtakes
     stage.release(at('r1'), at('r2'));
     await stage.reached(at('w'));
     await ledger.ping();
