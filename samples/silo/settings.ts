@@ -17,7 +17,7 @@ export interface Settings {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
-export type Level = (typeof LEVELS)[number];
+type Level = (typeof LEVELS)[number];
 
 /** Every variable that the silo reads; docs/compose.md has the same ones. */
 export const VARIABLES = [
@@ -33,6 +33,7 @@ export const VARIABLES = [
   'GRANARY_LOG',
   'GRANARY_HEALTH_PORT',
 ] as const;
+type Variable = (typeof VARIABLES)[number];
 
 /** The settings in an environment. Throws one error that names every variable that is wrong, and says what it must be. */
 export function readSettings(environment: Environment): Settings {
@@ -53,7 +54,7 @@ export function readSettings(environment: Environment): Settings {
     ),
     databaseSchema: reader.text('GRANARY_SCHEMA', 'granary'),
     databasePool: reader.whole('GRANARY_POOL', 4, 1, 100),
-    partitions: reader.whole('GRANARY_PARTITIONS', 1_024, 1, 65_536),
+    partitions: reader.powerOfTwo('GRANARY_PARTITIONS', 1_024, 65_536),
     idleMs: reader.whole('GRANARY_IDLE_MS', 600_000, 1, 86_400_000),
     stopMs: reader.whole('GRANARY_STOP_MS', 10_000, 0, 3_600_000),
     log: reader.oneOf('GRANARY_LOG', LEVELS, 'info'),
@@ -77,11 +78,11 @@ class Reader {
     }
   }
 
-  text(name: (typeof VARIABLES)[number], fallback: string): string {
+  text(name: Variable, fallback: string): string {
     return this.#environment[name]?.trim() || fallback;
   }
 
-  name(name: (typeof VARIABLES)[number], fallback: string): string {
+  name(name: Variable, fallback: string): string {
     const value = this.text(name, fallback);
     if (!/^[A-Za-z0-9_-]{1,64}$/.test(value)) {
       this.#wrong(name, value, '1 to 64 letters, digits, - and _');
@@ -89,7 +90,7 @@ class Reader {
     return value;
   }
 
-  whole(name: (typeof VARIABLES)[number], fallback: number, least: number, most: number): number {
+  whole(name: Variable, fallback: number, least: number, most: number): number {
     const text = this.text(name, String(fallback));
     const value = Number(text);
     if (!/^[0-9]+$/.test(text) || value < least || value > most) {
@@ -98,7 +99,16 @@ class Reader {
     return value;
   }
 
-  oneOf<T extends string>(name: (typeof VARIABLES)[number], values: readonly T[], fallback: T): T {
+  powerOfTwo(name: Variable, fallback: number, most: number): number {
+    const text = this.text(name, String(fallback));
+    const value = Number(text);
+    if (!/^[0-9]+$/.test(text) || value < 1 || value > most || !Number.isInteger(Math.log2(value))) {
+      this.#wrong(name, text, `a power of two from 1 to ${most}`);
+    }
+    return value;
+  }
+
+  oneOf<T extends string>(name: Variable, values: readonly T[], fallback: T): T {
     const text = this.text(name, fallback);
     const value = values.find((each) => each === text);
     if (value === undefined) this.#wrong(name, text, `one of ${values.join(', ')}`);
@@ -106,7 +116,7 @@ class Reader {
   }
 
   /** One URL, or several with commas. The message repeats none: it may hold a password. */
-  url(name: (typeof VARIABLES)[number], protocols: readonly string[], example: string): string {
+  url(name: Variable, protocols: readonly string[], example: string): string {
     const text = this.text(name, '');
     const urls = text.split(',').map((url) => url.trim());
     if (text === '') {
