@@ -1,4 +1,4 @@
-import type { NodeAddress } from '../identity/silo-address.ts';
+import { isNodeAddress, type NodeAddress } from '../identity/silo-address.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import { decodeFrame, encodeFrame } from '../serialization/frame.ts';
 import type { Clock } from '../system/clock.ts';
@@ -73,7 +73,7 @@ export class DataLink {
       return this.#drop('not a frame');
     }
     const [version, from] = frame;
-    if (typeof from !== 'string') return this.#drop('a frame without a sender');
+    if (!isNodeAddress(from)) return this.#drop('a frame without a sender');
     if (version === PART) {
       const whole = this.#reassembly.add(from, frame);
       if (whole) this.receive(whole);
