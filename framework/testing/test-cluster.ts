@@ -154,10 +154,11 @@ export class TestCluster {
 
   /**
    * Nothing passes between the groups any more. The client stays with the first unless it is named:
-   * `'client'`.
+   * `'client'`. Throws when no silo of a name runs: a misspelt cut would cut nothing.
    */
   partition(groupA: readonly string[], groupB: readonly string[]): void {
     const client = this.client.address;
+    for (const name of [...groupA, ...groupB]) if (name !== 'client') this.silo(name);
     const place = (group: readonly string[]) => group.map((name) => (name === 'client' ? client : name));
     const named = [...groupA, ...groupB].includes('client');
     const first = named ? groupA : [...groupA, 'client'];
