@@ -101,7 +101,7 @@ export class EmbeddedStage implements Stage {
     await this.#running.start(silo);
     this.silos.set(silo, 'up');
     tell(
-      `silo ${silo} has joined, in ${seconds(performance.now() - start)}: what is activated from now on is shared with it`,
+      `silo ${silo} has joined, in ${seconds(performance.now() - start)}, for what is activated from now on`,
     );
   }
 }

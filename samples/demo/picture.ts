@@ -1,7 +1,7 @@
 import type { Bank } from './bank.ts';
 import type { Stage } from './stage.ts';
 
-const BAR = 32;
+const BAR = 36;
 const REDRAW_MS = 200;
 const LINE_MS = 1_000;
 /** What has happened stays on the screen up to here. */
@@ -10,6 +10,7 @@ const TOLD_LINES = 12;
 /** Where the picture goes: `process.stdout`, or a test. */
 export interface Screen {
   readonly isTTY?: boolean;
+  readonly columns?: number;
   write(text: string): unknown;
 }
 
@@ -68,16 +69,18 @@ export class Picture {
     const lines = [
       ...[...this.#stage.silos].map(([silo, state]) => {
         const accounts = this.#stage.places.count(silo);
-        const bar = '█'.repeat(Math.round((accounts / this.#bank.accounts.length) * BAR * 2)).slice(0, BAR);
-        return `  ${silo.padEnd(14)} ${state.padEnd(8)} ${bar.padEnd(BAR)} ${grouped(accounts).padStart(6)} accounts`;
+        const bar = '█'.repeat(Math.round((accounts / this.#bank.accounts.length) * BAR));
+        return `  ${silo.padEnd(12)} ${state.padEnd(8)} ${bar.padEnd(BAR)} ${grouped(accounts).padStart(6)} accounts`;
       }),
       '',
       `${this.#clock()}  ${this.#numbers()}`,
       '',
       ...this.#told.slice(-TOLD_LINES),
     ];
+    // A line that wraps would be two, and the next picture would begin in the wrong place.
+    const fitting = lines.map((line) => line.slice(0, this.#screen.columns ?? 80));
     const back = this.#drawn > 0 ? `\x1b[${this.#drawn}A\x1b[0J` : '';
-    this.#screen.write(`${back}${lines.join('\n')}\n`);
+    this.#screen.write(`${back}${fitting.join('\n')}\n`);
     this.#drawn = lines.length;
   }
 

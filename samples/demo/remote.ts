@@ -35,6 +35,8 @@ export class RemoteStage implements Stage {
     await store?.open();
     try {
       const client = await Client.connect({ cluster, transport: nats({ servers }), log: 'error' });
+      // Is anybody there, and does it know the bank? Better asked once than a thousand times.
+      await client.grain(Account, 'anybody').place();
       return new RemoteStage(options, client, store);
     } catch (error) {
       await store?.close();

@@ -70,6 +70,13 @@ describe('the demo', () => {
     expect(program.output).toMatch(/the demo could not be played to its end: no NATS server at/);
   });
 
+  test('ends with 1, and says what to do, when the cluster has no silo', async () => {
+    await using server = await startNats();
+    await using program = demo('--servers', server.url);
+    expect(await program.exited).toEqual({ code: 1, signal: null });
+    expect(program.output).toMatch(/no silo of the cluster was found until the deadline; start one/);
+  });
+
   test('ends with 2, an explanation and its usage when an option is wrong', async () => {
     await using program = demo('--second', '3');
     expect(await program.exited).toEqual({ code: 2, signal: null });

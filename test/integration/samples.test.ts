@@ -287,4 +287,20 @@ describe('the silo program', () => {
     expect(await silo.exited).toEqual({ code: 0, signal: null });
     expect(silo.output).toContain('silo one has left');
   });
+
+  test('ends at once at the second signal, when the first cannot be obeyed', async () => {
+    await using server = await startNats();
+    await using postgres = await startPostgres();
+    await using silo = sample('silo/main.ts', {
+      ...{ NATS_URL: server.url, DATABASE_URL: postgres.url, GRANARY_HEALTH_PORT: '0' },
+      ...{ GRANARY_STOP_MS: '600000' },
+    });
+    await silo.line(/takes calls/);
+    await server.pause(); // Nobody hears that it leaves.
+    silo.sigterm();
+    await silo.line(/SIGTERM: stopping/);
+    silo.sigterm();
+    expect(await silo.exited).toEqual({ code: 1, signal: null });
+    server.resume();
+  });
 });
