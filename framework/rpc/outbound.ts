@@ -3,7 +3,6 @@ import {
   CallTimeoutError,
   NoSiloError,
   OverloadedError,
-  PayloadTooLargeError,
   SiloUnavailableError,
 } from '../errors.ts';
 import type { Caller, OutgoingCall } from '../grain/reference.ts';
@@ -13,6 +12,7 @@ import { LIMITS } from '../limits.ts';
 import type { Cluster, Departure, Era } from '../membership/cluster.ts';
 import { copy, copyError, decodeError, isInline, pack, unpack } from '../serialization/codec.ts';
 import { aboutGrain } from './about-grain.ts';
+import { checkSize, checkTexts } from './argument-size.ts';
 import { mergeBaggage } from './baggage.ts';
 import { type CallFields, FLAGS, LateCaller, NO_CHAIN, type Replies } from './call.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
@@ -45,6 +45,8 @@ export interface CallOrigin {
 const RETRY_MS = { first: 20, most: 250 };
 /** How long answers of a silo that left in order may still be on their way. */
 const LAST_WORDS_MS = 1_000;
+/** How long it may take to hear that nobody received a frame, from the transport or from who forwarded it. */
+const BOUNCE_MS = 500;
 
 /**
  * Calls that this node has made: finds the silo, keeps the deadline, tries again what is known not to have
@@ -160,7 +162,8 @@ export class Outbound implements Replies {
     if (!isNodeAddress(to) || !isCount(hops) || hops <= call.hops) return;
     call.hops = hops;
     call.sentTo = to;
-    if (this.#gone.has(to)) this.#lost(call, to);
+    call.sentAt = this.#node.clock.now();
+    if (this.#gone.has(to)) this.#doubt(call, to);
   }
 
   value(call: PendingCall, value: unknown): void {
@@ -207,13 +210,9 @@ export class Outbound implements Replies {
   stop(): void {
     this.#stopped = true;
     for (const call of [...this.#pending.values()]) {
-      this.#settle(call, () =>
-        call.reject(
-          new SiloUnavailableError(`${call.target}.${call.method}: this node stopped`, {
-            grain: call.target,
-          }),
-        ),
-      );
+      const { target: grain, method } = call;
+      const error = new SiloUnavailableError(`${grain}.${method}: this node stopped`, { grain });
+      this.#settle(call, () => call.reject(error));
     }
   }
 
@@ -320,9 +319,11 @@ export class Outbound implements Replies {
 
   #send(call: PendingCall, to: NodeAddress): void {
     try {
-      const item = callItem(call, call.deadline - this.#node.clock.now(), call.hops > 0);
+      const now = this.#node.clock.now();
+      const item = callItem(call, call.deadline - now, call.hops > 0);
       call.progress = 'sent';
       call.sentTo = to;
+      call.sentAt = now;
       this.#node.link.send(to, item, call);
     } catch (error) {
       this.#settle(call, () => call.reject(error));
@@ -350,7 +351,7 @@ export class Outbound implements Replies {
   #eraChanged(era: Era, departed: readonly Departure[]): void {
     for (const silo of this.#gone) if (era.present.has(silo)) this.#gone.delete(silo);
     for (const { silo, graceful } of departed) {
-      if (graceful) this.#node.clock.after(LAST_WORDS_MS, () => this.#lostSilo(silo));
+      if (graceful) this.#node.clock.inBackground(LAST_WORDS_MS, () => this.#lostSilo(silo));
       else this.#lostSilo(silo);
       this.#node.link.forget(silo);
     }
@@ -363,23 +364,28 @@ export class Outbound implements Replies {
     const [oldest] = this.#gone.add(silo);
     if (this.#gone.size > LIMITS.departedSilos) this.#gone.delete(oldest as NodeAddress);
     for (const call of [...this.#pending.values()]) {
-      if (call.sentTo === silo && call.progress === 'sent') this.#lost(call, silo);
+      if (call.sentTo === silo && call.progress === 'sent') this.#doubt(call, silo);
     }
+  }
+
+  /** A silo is gone that has the call; if it went there just now, word may come that nobody received it. */
+  #doubt(call: PendingCall, silo: NodeAddress): void {
+    const { clock } = this.#node;
+    const bounceMs = call.spec?.repeatable ? 0 : call.sentAt + BOUNCE_MS - clock.now();
+    if (bounceMs <= 0) return this.#lost(call, silo);
+    clock.inBackground(bounceMs, () => {
+      if (this.#owns(call) && call.sentTo === silo && call.progress === 'sent') this.#lost(call, silo);
+    });
   }
 
   #lost(call: PendingCall, silo: NodeAddress): void {
     this.locator.forget(call.target);
     if (call.spec?.repeatable && !call.stream) return this.#again(call, `${silo} was lost`);
-    const { target, method } = call;
-    this.#settle(call, () =>
-      call.reject(
-        new SiloUnavailableError(
-          `${target}.${method}: silo ${silo} was lost before it answered; the call may have run. ` +
-            'Mark the method idempotent or readOnly to have it tried again',
-          { grain: target },
-        ),
-      ),
-    );
+    const { target: grain, method } = call;
+    const text =
+      `${grain}.${method}: silo ${silo} was lost before it answered; the call may have run. ` +
+      'Mark the method idempotent or readOnly to have it tried again';
+    this.#settle(call, () => call.reject(new SiloUnavailableError(text, { grain })));
   }
 
   // ---- ending
@@ -466,23 +472,6 @@ function takeArguments(
     reject(error);
     return undefined;
   }
-}
-
-/** Texts are not packed before the frame is; a length times three is the most bytes that it can have. */
-function checkTexts(call: PendingCall, args: readonly unknown[]): void {
-  const texts = args.filter((arg) => typeof arg === 'string');
-  if (texts.reduce((sum, text) => sum + text.length, 0) * 3 <= LIMITS.callBytes) return;
-  checkSize(call, { length: texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0) });
-}
-
-function checkSize(call: PendingCall, bytes: { readonly length: number }): void {
-  if (bytes.length <= LIMITS.callBytes) return;
-  throw new PayloadTooLargeError(
-    `${call.target}.${call.method}: the arguments have ${bytes.length} bytes, ` +
-      `the limit is ${LIMITS.callBytes}; ` +
-      'keep large values in a store, or send them in pieces',
-    { grain: call.target },
-  );
 }
 
 function remoteError(packed: unknown): Error {

@@ -17,6 +17,8 @@ export class PendingCall extends Call implements Expiring {
   progress: Progress = 'notSent';
   /** Who has it, as far as is known. */
   sentTo: NodeAddress | undefined;
+  /** When it was sent there, as far as is known, on this node's clock. */
+  sentAt = 0;
   /** Of the frame that it left with last. */
   ticket = 0;
   attempts = 0;
