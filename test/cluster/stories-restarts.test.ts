@@ -177,7 +177,7 @@ describe('only its own grains are touched', () => {
   });
 });
 
-test('a partition loses its primary and its replicas one after the other, and its grains live on', async () => {
+test('the primary and the replicas of grains go one after the other, and the grains live on', async () => {
   await using cluster = await TestCluster.start({ silos: ['a', 'b', 'c', 'd', 'e'], grains: [Ledger] });
   for (const key of keys(60)) expect(await cluster.grain(Ledger, key).add()).toBe(1);
   let count = 1;
@@ -266,7 +266,7 @@ describe('a silo that comes back under its name', () => {
   });
 });
 
-test('five silos that start at the same moment are one cluster, with one activation of each grain', async () => {
+test('five silos that start at one moment are one cluster, with one activation of each grain', async () => {
   const transport = inProcess();
   const stores = { default: memory() };
   const silos = await Promise.all(

@@ -16,7 +16,7 @@ export class TurnLog {
     return entries.map(({ activation }) => activation).filter((each, i, all) => each !== all[i - 1]);
   }
 
-  /** What must not happen: turns of one grain that overlap, or an activation that runs after its successor. */
+  /** What must not be: turns of one grain that overlap, or an activation that runs after its successor. */
   violations(): string[] {
     return [...this.#entries.keys()].flatMap((key) => [...this.#overlaps(key), ...this.#returns(key)]);
   }

@@ -28,7 +28,7 @@ test('there is a winner among any contenders, the same whatever the order in whi
   );
 });
 
-test('the winner of some contenders wins against each of them alone, so that losers can go one by one', () => {
+test('the winner wins against each of the others alone too, so that losers can go one by one', () => {
   fc.assert(
     fc.property(contenders, primary, (all, home) => {
       const winner = winnerOf(all, home) as Contender;

@@ -172,7 +172,7 @@ test('the hash is what the protocol says, on every node and in every version', (
 
 const HASHES = ['', 'a', 'Counter/page', 'é😀'].map(reference);
 
-/** Written down a second time, from the description: FNV-1a over UTF-16 units, then MurmurHash3's finalizer. */
+/** The same a second time, from its description: FNV-1a over UTF-16 units, MurmurHash3's finalizer. */
 function reference(input: string): number {
   const multiply = (a: bigint, b: bigint) => (a * b) & 0xffff_ffffn;
   let h = 0x811c9dc5n;

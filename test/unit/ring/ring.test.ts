@@ -28,7 +28,7 @@ function moves(before: Ring, after: Ring): { from: string | undefined; to: strin
 }
 
 describe('the ring', () => {
-  it('gives every silo its share within 15 %, up to 32 silos, and to none two partitions more than to another', () => {
+  it('gives every silo its share within 15 %, up to 32 silos, and no two more than one apart', () => {
     const check = (silos: readonly string[]) => {
       const fair = PARTITIONS / silos.length;
       const all = shares(new Ring(PARTITIONS, silos));
