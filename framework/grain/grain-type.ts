@@ -132,7 +132,7 @@ function checkMethods(
         `${where}: a private method cannot be called from outside; remove the '#' or the decorator`,
       );
     }
-    const body: unknown = Class.prototype[member as keyof Grain];
+    const body: unknown = propertyAlong(Class.prototype, member)?.value; // without running an accessor
     if (typeof body !== 'function')
       throw new InvalidConfigError(`${where}: it is no method; use @state() for fields`);
     if (
