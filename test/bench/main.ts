@@ -77,7 +77,7 @@ async function startServers(measures: readonly Measure[]): Promise<NodeJS.Proces
   }
   if (needs('saves')) {
     ensureServers(['postgres']);
-    env.DATABASE_URL = await (await startPostgres()).createDatabase();
+    env.DATABASE_URL = await (await startPostgres({ settings: { fsync: 'on' } })).createDatabase();
   }
   return env;
 }
