@@ -24,7 +24,7 @@ Without --servers on three silos in this process, of which one crashes and one l
   --cluster <name>     the cluster's name there (granary)
   --database <url>     its PostgreSQL, to check the money there too
   --accounts <n>       accounts of the bank (1000)
-  --seconds <n>        how long transfers are made (10)
+  --seconds <n>        how long transfers are made (8)
   --transfers <n>      stop after so many transfers, if that is sooner
   --callers <n>        transfers under way at a time (48)
   --plain              plain lines, also on a terminal
@@ -59,7 +59,7 @@ export function readOptions(args: readonly string[]): DemoOptions | undefined {
     database,
     accounts: count('accounts', values.accounts, 1_000, 2, 100_000),
     transfers: count('transfers', values.transfers, Number.MAX_SAFE_INTEGER, 1, Number.MAX_SAFE_INTEGER),
-    seconds: count('seconds', values.seconds, 10, 1, 3_600),
+    seconds: count('seconds', values.seconds, 8, 1, 3_600),
     callers: count('callers', values.callers, 48, 1, 10_000),
     plain: values.plain ?? false,
   };

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Client, type GrainStore, memory, type RecordId, type StoredRecord, StoreError } from 'granary';
 import { nats } from 'granary/nats';
 import { TestCluster } from 'granary/testing';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Account } from '../../samples/bank/account.ts';
 import { type Order, Transfer } from '../../samples/bank/transfer.ts';
 import { type Message, Room } from '../../samples/chat/room.ts';
@@ -272,11 +272,19 @@ describe('the silo program', () => {
       ...{ GRANARY_SILO: 'one', GRANARY_HEALTH_PORT: String(port) },
     });
     await silo.line(/silo one of cluster shop takes calls/);
-    const health = await fetch(`http://127.0.0.1:${port}/health`);
-    expect([health.status, await health.json()]).toEqual([
-      200,
-      { state: 'up', silo: 'one', silos: ['one'], activations: 0 },
-    ]);
+    const health = async () => {
+      const response = await fetch(`http://127.0.0.1:${port}/health`);
+      return [response.status, await response.json()];
+    };
+    const body = { silo: 'one', silos: ['one'], activations: 0 };
+    expect(await health()).toEqual([200, { state: 'up', ...body }]);
+    await server.kill();
+    await vi.waitFor(
+      async () => expect(await health()).toEqual([503, { state: 'disconnected', ...body }]),
+      5_000,
+    );
+    await server.restart();
+    await vi.waitFor(async () => expect(await health()).toEqual([200, { state: 'up', ...body }]), 5_000);
     await using client = await Client.connect({
       cluster: 'shop',
       transport: nats({ servers: server.url }),
