@@ -175,7 +175,7 @@ test('calls that wait for the loser of a conflict are answered by the winner', a
   }
 });
 
-test('a read whose silo is cut off meanwhile is tried again on this side, and later calls are served there', async () => {
+test('a read whose silo is cut off is tried again on this side, where later calls are served', async () => {
   await using cluster = await TestCluster.start({ silos: ['a', 'b'], grains: [Account] });
   for (const key of keys(20)) await cluster.grain(Account, key).read();
   cluster.partition(['a'], ['b']);
