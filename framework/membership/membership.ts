@@ -178,14 +178,19 @@ export class Membership implements Cluster {
     this.#options.events.publish({ type: 'awayNoticed', forMs });
     this.#excuseOthers();
     for (;;) {
-      const others = [...this.era.present].filter((silo) => silo !== this.address);
+      // Of the view, not of the era: those of before may all have gone, and others come.
+      const others = this.#view
+        .present()
+        .map(addressOf)
+        .filter((silo) => silo !== this.address);
       const heard = await Promise.any(others.map((silo) => this.#exchangeViews(silo))).then(
         () => true,
         () => others.length === 0,
       );
       if (heard || this.#self.status === 'left') break;
-      if (!this.#options.endpoint.connected) await this.#viewOrDelay(this.#options.times.heartbeatMs);
-      for (const silo of others) this.suspect(silo);
+      // Who could have been heard and was not is found gone as always; turns wait until that has settled.
+      if (this.#options.endpoint.connected) break;
+      await this.#viewOrDelay(this.#options.times.heartbeatMs);
     }
     this.#away = false;
     this.#refute(this.#self.epoch + 1);
