@@ -104,7 +104,14 @@ describe('a silo is refused by name', () => {
     expect((await b.state()).present).toHaveLength(2);
 
     b.kill9();
+    const killedAt = performance.now();
     const again = await SiloProcess.start({ ...options, name: 'b' });
+    console.log(`started again ${(performance.now() - killedAt).toFixed(0)} ms after kill -9`);
+    // The others did not have to give the earlier one up for its silence first.
+    const reasons = (await a.state()).events.flatMap((event) =>
+      event.type === 'siloSuspected' ? [event.reason] : [],
+    );
+    expect(reasons.filter((reason) => reason.startsWith('silent'))).toEqual([]);
     await expect
       .poll(async () => [(await a.state()).present, (await a.state()).settled], { timeout: 10_000 })
       .toEqual([(await again.state()).present, true]);

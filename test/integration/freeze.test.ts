@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { Load } from './load.ts';
 import { keysOf, ProcessCluster } from './process-cluster.ts';
-import { Counter } from './programs/grains.ts';
 
 const RUNS = 3;
 
@@ -31,10 +30,6 @@ test('grains of a frozen silo answer elsewhere within 4 s; when it thaws nothing
     );
     expect(times.at(-1)).toBeLessThan(4_000);
     await cluster.expectIntact(load);
-    const stored = await cluster.stored();
-    for (const key of load.keys) {
-      expect((await client.grain(Counter, key).read()).count, key).toBe(stored.get(key));
-    }
     const noticed = (await cluster.silo(victim).state()).events.filter(({ type }) => type === 'awayNoticed');
     expect(noticed.length).toBeGreaterThan(0);
     expect(load.failures.filter(({ retryable }) => !retryable)).toEqual([]);

@@ -66,6 +66,11 @@ export class Load {
     return this.answers(key).at(-1)?.silo;
   }
 
+  /** What the counter says now. */
+  async read(key: string): Promise<number> {
+    return (await this.#client.grain(Counter, key).read()).count;
+  }
+
   /** Resolves when the condition holds; asks after every call. */
   async until(condition: () => boolean, timeoutMs = 30_000): Promise<void> {
     const deadline = performance.now() + timeoutMs;

@@ -124,17 +124,24 @@ export class ProcessCluster {
     );
   }
 
-  /** Nothing that was acknowledged is missing, nothing was done twice, and each grain is active once. */
+  /**
+   * Nothing that was acknowledged is missing, nothing was done twice, reads say what is stored, and each
+   * grain is active once.
+   */
   async expectIntact(load: Load): Promise<void> {
     await this.settled();
+    const read = new Map(
+      await Promise.all(load.keys.map(async (key) => [key, await load.read(key)] as const)),
+    );
     const [stored, activations] = [await this.stored(), await this.activations()];
     const wrong: string[] = [];
     for (const key of load.keys) {
       const [least, most] = [load.acknowledged(key), load.acknowledged(key) + load.unknown(key)];
       const count = stored.get(key) ?? 0;
       if (count < least || count > most) wrong.push(`${key}: stored ${count}, expected ${least} to ${most}`);
-      const places = activations.get(`Counter/${key}`) ?? [];
-      if (places.length > 1) wrong.push(`${key}: active ${places.map(({ silo }) => silo).join(' and ')}`);
+      if (read.get(key) !== count) wrong.push(`${key}: stored ${count}, read ${read.get(key)}`);
+      const places = (activations.get(`Counter/${key}`) ?? []).map(({ silo }) => silo);
+      if (places.length !== 1) wrong.push(`${key}: active on ${places.join(' and ') || 'no silo'}`);
       const counts = load.answers(key).map((answer) => answer.count);
       if (new Set(counts).size < counts.length) wrong.push(`${key}: one count was acknowledged twice`);
     }
