@@ -78,7 +78,7 @@ async function expectOneEach(cluster: TestCluster): Promise<void> {
   for (const key of keys) expect(cluster.activationsOf(Tally, key).length, key).toBe(1);
 }
 
-test('a silo that was stopped and continues takes its place again, and nothing acknowledged is lost', async () => {
+test('a silo that was stopped and continues takes its place again, and no write is lost', async () => {
   const { cluster, ...process } = await startWithStoppable();
   await using _ = cluster;
   expect(new Set(await addAll(cluster))).toEqual(new Set([1]));

@@ -108,7 +108,7 @@ describe('a message', () => {
     expect(sent).toHaveLength(1);
   });
 
-  test('whose handler fails, now or later, is refused to who waits, and counted where nobody does', async () => {
+  test('whose handler fails, now or later, is refused to who waits, else counted', async () => {
     channel.on('throws', () => {
       throw new Error('not today');
     });
