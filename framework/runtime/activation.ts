@@ -132,7 +132,7 @@ export class Activation {
     }
     const waiting = this.mailbox.takeAll();
     this.#gone([]);
-    for (const call of waiting) call.replies.error(call, cause);
+    for (const call of waiting) this.#refuse(call, cause);
   }
 
   /** Ends the activation when the turns that run are done. Calls that come or wait go to the next one. */
@@ -203,24 +203,24 @@ export class Activation {
   /** Takes a call; false when this activation is gone and the call belongs to the next one. */
   accept(call: Call): boolean {
     if (this.state === 'gone') return false;
+    if (call.oneWay) call.replies.value(call, undefined); // all that its caller learns is that it has arrived
     const spec = this.type.methods.get(call.method);
     if (!spec || spec.stream !== call.stream) {
-      call.replies.error(call, this.#noSuchMethod(call, spec?.stream));
+      this.#refuse(call, this.#noSuchMethod(call, spec?.stream));
       return true;
     }
     call.spec ??= spec;
     call.mode = this.#modeOf(call, spec);
     const circle = call.chain.length > 0 ? this.#circleOf(call) : undefined;
     if (circle) {
-      call.replies.error(call, circle);
+      this.#refuse(call, circle);
       return true;
     }
     if (this.mailbox.full) {
       const text = `${this.id}: ${this.mailbox.waiting} calls wait already; slow down, or raise mailboxMax`;
-      call.replies.error(call, new OverloadedError(text, { grain: this.id }));
+      this.#refuse(call, new OverloadedError(text, { grain: this.id }));
       return true;
     }
-    if (call.oneWay) call.replies.value(call, undefined);
     if (this.#mayRunNow(call)) this.#run(call);
     else {
       this.mailbox.push(call);

@@ -1,6 +1,6 @@
 import { DeadlockError, Grain, grain, LIMITS, method, OverloadedError } from 'granary';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { failure, PLACES, type Place } from '../support/places.ts';
+import { failure, nextEvent, PLACES, type Place } from '../support/places.ts';
 import { Stage } from '../support/stage.ts';
 
 const stage = new Stage();
@@ -171,6 +171,9 @@ describe.each(PLACES)('turns of grains %s', (_where, open) => {
     expect(error).toBeInstanceOf(OverloadedError);
     expect(error).toMatchObject({ code: 'OVERLOADED', retryable: true, grain: 'Narrow/n' });
     expect(error.message).toMatch(/mailboxMax/);
+    const told = nextEvent(place, 'oneWayFailed');
+    await narrow.$with({ oneWay: true }).work(at('4'));
+    expect(await told).toMatchObject({ grain: 'Narrow/n', error: { code: 'OVERLOADED' } });
     stage.release(at('1'), at('2'), at('3'), at('4'));
     expect(await Promise.all([first, ...waiting])).toEqual([at('1'), at('2'), at('3')]);
     expect(stage.visits(at('4'))).toBe(0);
