@@ -113,6 +113,25 @@ describe('first calls', () => {
     expect(lives.size).toBe(600);
   });
 
+  test('while a partition gets another primary find the activation that there is', async () => {
+    await using cluster = await TestCluster.start({ silos: ['a', 'b', 'c'], grains: [Plain] });
+    for (const key of keys(200)) await cluster.grain(Plain, key).whoAmI();
+    const answers: Promise<string>[] = [];
+    const called = new Set<string>();
+    for (const name of cluster.names) {
+      const silo = cluster.silo(name);
+      silo.subscribe((event) => {
+        if (event.type !== 'viewChanged' || !event.silos.includes('d') || called.has(name)) return;
+        called.add(name);
+        answers.push(...keys(250).map((key) => silo.grain(Plain, key).whoAmI()));
+      });
+    }
+    await cluster.start('d');
+    await cluster.settled();
+    expect(await Promise.all(answers)).toHaveLength(3 * 250);
+    for (const key of keys(250)) expect(lives.get(`Plain/${key}`), key).toHaveLength(1);
+  });
+
   test('of two grain types with one key make two grains', async () => {
     await using cluster = await TestCluster.start({ grains: [Plain, OtherType] });
     for (const key of keys(20)) {
