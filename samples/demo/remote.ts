@@ -19,6 +19,8 @@ export class RemoteStage implements Stage {
   readonly silos = new Map<string, SiloState>();
   readonly store: GrainStore | undefined;
   retried = 0;
+  /** Where the accounts were before the last census, which may hear of moves before the loss is known. */
+  #before = new Map<string, readonly string[]>();
 
   private constructor({ cluster, servers }: DemoOptions, client: Client, store: GrainStore | undefined) {
     this.title = `cluster '${cluster}' at ${servers}`;
@@ -84,7 +86,8 @@ export class RemoteStage implements Stage {
   }
 
   async #follow(silo: string, tell: Tell): Promise<void> {
-    const lost = this.places.on(silo);
+    const [now, before] = [this.places.on(silo), this.#before.get(silo) ?? []];
+    const lost = now.length < before.length ? before : now;
     const start = performance.now();
     tell(`silo ${silo} is gone, with ${lost.length} accounts`);
     await recovered(this.client, lost);
@@ -93,6 +96,7 @@ export class RemoteStage implements Stage {
 
   /** What does not answer now is found the next time. */
   #count(accounts: readonly string[]): void {
+    this.#before = new Map([...this.silos.keys()].map((silo) => [silo, this.places.on(silo)]));
     for (const key of accounts) {
       this.client
         .grain(Account, key)
