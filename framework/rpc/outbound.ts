@@ -45,8 +45,8 @@ export interface CallOrigin {
 const RETRY_MS = { first: 20, most: 250 };
 /** How long answers of a silo that left in order may still be on their way. */
 const LAST_WORDS_MS = 1_000;
-/** How long it may take to hear that nobody received a frame, from the transport or from who forwarded it. */
-const BOUNCE_MS = 500;
+/** How long it may take to hear that nobody received a frame: two round trips, many times over. */
+const BOUNCE_MS = 100;
 
 /**
  * Calls that this node has made: finds the silo, keeps the deadline, tries again what is known not to have
