@@ -76,7 +76,7 @@ export class Account extends Grain {
     return answer;
   }
 
-  /** Forgets old answers, but none that may be asked for again: the transfers know whether they are through. */
+  /** Forgets old answers, but none that may be asked for again: the transfers know if they are through. */
   async #forget(): Promise<void> {
     const old = [...this.answers.keys()].slice(0, ANSWERS / 2);
     const through = await Promise.all(

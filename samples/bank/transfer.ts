@@ -51,7 +51,7 @@ export class Transfer extends Grain {
     return this.next === 'moved';
   }
 
-  /** Whether it will ask nothing of any account any more. Asked by accounts, also while one is answering it. */
+  /** Whether it will ask nothing of any account any more. Accounts ask, also while one is answering it. */
   @method({ readOnly: true, interleave: true })
   async isThrough(): Promise<boolean> {
     return this.#saved === 'moved' || this.#saved === 'refused';

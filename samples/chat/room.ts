@@ -32,9 +32,9 @@ export class Room extends Grain {
   }
 
   /**
-   * What was said after message `after`, and what will be said, until the reader leaves its loop. `interleave`:
-   * it waits for the next message while others call `say`. A reader that was cut off reads on from the last
-   * message that it has; one that is too slow for the history sees a gap in the numbers.
+   * What was said after message `after`, and what will be said, until the reader leaves its loop.
+   * `interleave`: it waits for the next message while others call `say`. A reader that was cut off reads on
+   * from the last message that it has; one that is too slow for the history sees a gap in the numbers.
    */
   @method({ interleave: true })
   async *read(after = 0): AsyncGenerator<Message> {

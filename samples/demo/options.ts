@@ -36,7 +36,7 @@ Exit code: 0 when every cent is there, 1 when not, 2 for a wrong option.
 const STRING = { type: 'string' } as const;
 const FLAG = { type: 'boolean' } as const;
 
-/** Reads the command line; throws an error whose message says what is wrong with it. Undefined: help is wanted. */
+/** Reads the command line; throws an error that says what is wrong with it. Undefined: help is wanted. */
 export function readOptions(args: readonly string[]): DemoOptions | undefined {
   const { values } = parseArgs({
     args: [...args],

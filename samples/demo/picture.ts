@@ -70,7 +70,8 @@ export class Picture {
       ...[...this.#stage.silos].map(([silo, state]) => {
         const accounts = this.#stage.places.count(silo);
         const bar = '█'.repeat(Math.round((accounts / this.#bank.accounts.length) * BAR));
-        return `  ${silo.padEnd(12)} ${state.padEnd(8)} ${bar.padEnd(BAR)} ${grouped(accounts).padStart(6)} accounts`;
+        const count = grouped(accounts).padStart(6);
+        return `  ${silo.padEnd(12)} ${state.padEnd(8)} ${bar.padEnd(BAR)} ${count} accounts`;
       }),
       '',
       `${this.#clock()}  ${this.#numbers()}`,

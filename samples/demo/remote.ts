@@ -11,7 +11,7 @@ import { type Progress, recovered, type SiloState, type Stage, seconds, type Tel
 const LOOK_MS = 100;
 const CENSUS_MS = 1_000;
 
-/** The silos of a running cluster, seen by a client. Whoever runs them may stop, kill and add some meanwhile. */
+/** The silos of a running cluster, seen by a client. Whoever runs them may stop, kill and add some. */
 export class RemoteStage implements Stage {
   readonly title: string;
   readonly client: Client;

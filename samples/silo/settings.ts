@@ -35,7 +35,7 @@ export const VARIABLES = [
 ] as const;
 type Variable = (typeof VARIABLES)[number];
 
-/** The settings in an environment. Throws one error that names every variable that is wrong, and says what it must be. */
+/** The settings in an environment. Throws one error that names every wrong variable, and what it must be. */
 export function readSettings(environment: Environment): Settings {
   const reader = new Reader(environment);
   const settings: Settings = {
