@@ -4,7 +4,7 @@ import type { GrainRef } from './grain/reference-types.ts';
 import type { GrainKey } from './identity/grain-id.ts';
 import { type NodeAddress, nodeAddress } from './identity/silo-address.ts';
 import { ViewFollower } from './membership/view-follower.ts';
-import { RuntimeEvents, type RuntimeListener } from './observability/events.ts';
+import { RuntimeEvents, type RuntimeEventType, type RuntimeListener } from './observability/events.ts';
 import { logEvents, loggerOf } from './observability/log.ts';
 import { Node } from './rpc/node.ts';
 import { Outbound } from './rpc/outbound.ts';
@@ -88,9 +88,12 @@ export class Client {
     return this.#cluster.era.ring.silos;
   }
 
-  /** Listens to what the client tells about itself, until the returned function is called. */
-  subscribe(listener: RuntimeListener): () => void {
-    return this.#node.events.subscribe(listener);
+  /**
+   * Listens to what the client tells about itself: all of it, or events of some types, until the
+   * returned function is called. Asking for rare types only costs nothing at each call.
+   */
+  subscribe(listener: RuntimeListener, types?: readonly RuntimeEventType[]): () => void {
+    return this.#node.events.subscribe(listener, types);
   }
 
   /**

@@ -4,7 +4,7 @@ import type { GrainRef } from './grain/reference-types.ts';
 import { type Groups, groupsOf } from './groups.ts';
 import type { GrainKey } from './identity/grain-id.ts';
 import { nodeAddress } from './identity/silo-address.ts';
-import { RuntimeEvents, type RuntimeListener } from './observability/events.ts';
+import { RuntimeEvents, type RuntimeEventType, type RuntimeListener } from './observability/events.ts';
 import { logEvents, loggerOf } from './observability/log.ts';
 import { Node } from './rpc/node.ts';
 import { SiloRuntime } from './runtime/silo-runtime.ts';
@@ -97,9 +97,12 @@ export class Silo {
     return runtimeOf(this).catalog.size;
   }
 
-  /** Listens to what the runtime tells about itself, until the returned function is called. */
-  subscribe(listener: RuntimeListener): () => void {
-    return runtimeOf(this).node.events.subscribe(listener);
+  /**
+   * Listens to what the runtime tells about itself: all of it, or events of some types, until the
+   * returned function is called. Asking for rare types only costs nothing at each call.
+   */
+  subscribe(listener: RuntimeListener, types?: readonly RuntimeEventType[]): () => void {
+    return runtimeOf(this).node.events.subscribe(listener, types);
   }
 
   /**

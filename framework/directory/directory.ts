@@ -466,7 +466,7 @@ export class Directory {
     if (winner.silo === this.#self && first) local.prevail(id);
     for (const loser of contenders) {
       if (loser === winner) continue;
-      if (first && events.active) {
+      if (first) {
         const { silo: loserSilo, activationId } = loser;
         events.publish({
           type: 'conflictResolved',

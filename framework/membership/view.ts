@@ -72,14 +72,13 @@ export class View {
   /**
    * Names the moment in the cluster's history that decides who is responsible for what: two silos with the
    * same era have the same ring and wait for the same silos. Statuses and epochs only grow, and those that
-   * have gone count too, so an era never comes back: that of two silos before a third came is not that of the
-   * same two after it has gone.
+   * are not present count too, so an era never comes back: that of two silos before a third came is not that
+   * of the same two after it has gone, nor while it is joining anew.
    */
   get era(): string {
     const { length } = this.present();
     if (length === 0) return '';
-    const known = this.entries().filter((entry) => entry.status !== 'joining');
-    const text = known.map(moment).sort().join('\n');
+    const text = this.entries().map(moment).sort().join('\n');
     return `${length}.${hash32(text).toString(36)}.${hash32(text, 0x5bd1e995).toString(36)}`;
   }
 
@@ -93,10 +92,10 @@ export class View {
   }
 }
 
-/** What an era tells apart of one silo: of one that has left, not whether it is reachable. */
+/** What an era tells apart of one silo: not whether one that is not there yet, or no more, is reachable. */
 function moment(entry: SiloEntry): string {
   const { status, epoch, unreachable } = entry;
-  if (status === 'left') return `${addressOf(entry)} ${status}`;
+  if (status === 'joining' || status === 'left') return `${addressOf(entry)} ${status}`;
   return `${addressOf(entry)} ${epoch} ${unreachable ? 'unreachable' : status}`;
 }
 

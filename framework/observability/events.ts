@@ -63,38 +63,53 @@ export type RuntimeEvent =
 export type RuntimeEventType = RuntimeEvent['type'];
 export type RuntimeListener = (event: RuntimeEvent) => void;
 
+/** What happens at every call or activation; all other events are rare. */
+const FREQUENT: ReadonlySet<RuntimeEventType> = new Set([
+  'activationCreated',
+  'activationReady',
+  'activationFailed',
+  'activationGone',
+  'turnStarted',
+  'turnEnded',
+  'callRetried',
+  'callForwarded',
+  'callExpired',
+  'recordSaved',
+]);
+
 /**
- * The event stream of one silo or client. What happens at every call or activation is published only while
- * `active`, so that it costs one comparison when nobody wants it; what is rare is always published.
+ * The event stream of one silo or client. Frequent events are published only while `active`, so that they cost
+ * one comparison when nobody wants them; rare ones are always published.
  */
 export class RuntimeEvents {
-  readonly #listeners = new Set<RuntimeListener>();
-  readonly #rareListeners = new Set<RuntimeListener>();
+  readonly #listeners = new Map<RuntimeListener, ReadonlySet<RuntimeEventType> | undefined>();
   /** Whether anybody listens to frequent events. Ask before building one. */
   active = false;
 
-  /** Listens to rare events only, without switching the frequent ones on. */
-  subscribeRare(listener: RuntimeListener): () => void {
-    this.#rareListeners.add(listener);
-    return () => this.#rareListeners.delete(listener);
-  }
-
   /**
-   * Listens until the returned function is called. A listener runs within the runtime: it must be quick and
-   * must not throw.
+   * Listens, to all events or to those of some types, until the returned function is called. A listener runs
+   * within the runtime: it must be quick and must not throw.
    */
-  subscribe(listener: RuntimeListener): () => void {
-    this.#listeners.add(listener);
-    this.active = true;
+  subscribe(listener: RuntimeListener, types?: readonly RuntimeEventType[]): () => void {
+    const each: RuntimeListener = (event) => listener(event);
+    this.#listeners.set(each, types && new Set(types));
+    this.#activate();
     return () => {
-      this.#listeners.delete(listener);
-      this.active = this.#listeners.size > 0;
+      this.#listeners.delete(each);
+      this.#activate();
     };
   }
 
+  #activate(): void {
+    this.active = [...this.#listeners.values()].some(
+      (types) => types === undefined || [...types].some((type) => FREQUENT.has(type)),
+    );
+  }
+
   publish(event: RuntimeEvent): void {
-    for (const listener of this.#listeners) this.#tell(listener, event);
-    for (const listener of this.#rareListeners) this.#tell(listener, event);
+    for (const [listener, types] of this.#listeners) {
+      if (types === undefined || types.has(event.type)) this.#tell(listener, event);
+    }
   }
 
   #tell(listener: RuntimeListener, event: RuntimeEvent): void {

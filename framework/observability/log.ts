@@ -1,5 +1,5 @@
 import { type Logger, pino } from 'pino';
-import type { RuntimeEvent, RuntimeEvents } from './events.ts';
+import type { RuntimeEvent, RuntimeEvents, RuntimeEventType } from './events.ts';
 
 export type LogOption = Logger | 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
@@ -12,9 +12,23 @@ export function loggerOf(option: LogOption | undefined, bindings: Record<string,
   return pino({ level: option ?? 'warn', base: bindings }, pino.destination({ fd: 2, sync: true }));
 }
 
+const LOGGED: readonly RuntimeEventType[] = [
+  'viewChanged',
+  'siloSuspected',
+  'awayNoticed',
+  'siloReplaced',
+  'connectionChanged',
+  'messageDropped',
+  'oneWayFailed',
+  'hookFailed',
+  'listenerFailed',
+  'siloStarted',
+  'siloStopped',
+];
+
 /** Writes what the runtime tells into a log. */
 export function logEvents(events: RuntimeEvents, log: Logger): () => void {
-  return events.subscribeRare((event) => write(log, event));
+  return events.subscribe((event) => write(log, event), LOGGED);
 }
 
 function write(log: Logger, event: RuntimeEvent): void {

@@ -141,9 +141,7 @@ export class SiloRuntime {
         timer.cancel();
         resolve(heard);
       };
-      const stop = this.node.events.subscribeRare((event) => {
-        if (event.type === 'eraSettled') done(true);
-      });
+      const stop = this.node.events.subscribe(() => done(true), ['eraSettled']);
       const timer = this.node.clock.after(timeoutMs, () => done(false));
     });
   }

@@ -33,10 +33,13 @@ export class Health {
   up(silo: Silo): void {
     this.#silo = silo;
     this.#state = 'up';
-    silo.subscribe((event) => {
-      if (event.type !== 'connectionChanged' || this.#state === 'stopping') return;
-      this.#state = event.connected ? 'up' : 'disconnected';
-    });
+    silo.subscribe(
+      (event) => {
+        if (event.type !== 'connectionChanged' || this.#state === 'stopping') return;
+        this.#state = event.connected ? 'up' : 'disconnected';
+      },
+      ['connectionChanged'],
+    );
   }
 
   stopping(): void {

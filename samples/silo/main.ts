@@ -81,8 +81,11 @@ function stopSignal(): Promise<undefined> {
 /** A later silo of this name ends this one. */
 function replacedBy(silo: Silo): Promise<string> {
   return new Promise((resolve) => {
-    silo.subscribe((event) => {
-      if (event.type === 'siloReplaced') resolve(event.by);
-    });
+    silo.subscribe(
+      (event) => {
+        if (event.type === 'siloReplaced') resolve(event.by);
+      },
+      ['siloReplaced'],
+    );
   });
 }

@@ -74,11 +74,8 @@ silo.subscribe((event) => {
     span.running--;
   }
 });
-runtime.node.events.subscribeRare((event) => {
-  if (RARE.has(event.type)) events.push({ ...event, at: now() });
-});
 /** The others come with every call. */
-const RARE = new Set<RuntimeEvent['type']>([
+const RARE: readonly RuntimeEvent['type'][] = [
   'viewChanged',
   'eraSettled',
   'siloSuspected',
@@ -88,7 +85,8 @@ const RARE = new Set<RuntimeEvent['type']>([
   'messageDropped',
   'conflictResolved',
   'hookFailed',
-]);
+];
+runtime.node.events.subscribe((event) => events.push({ ...event, at: now() }), RARE);
 
 function stateOfSilo(): SiloState {
   const { directory, dispatcher, catalog, membership } = runtime;

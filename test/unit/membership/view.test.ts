@@ -129,11 +129,19 @@ describe('views', () => {
     expect(view.era).not.toBe(before);
   });
 
-  test('keep their era while a silo is joining, and when it is gone before it became active', () => {
+  test('are in a new era when a silo is joining anew: the one before it first came does not come back', () => {
     const view = viewOf([silo('a')]);
     const before = view.era;
-    view.merge([silo('b', { status: 'joining' })]);
-    expect(view.era).toBe(before);
+    view.merge([silo('b')]);
+    view.merge([silo('b', { unreachable: true })]);
+    view.merge([silo('b', { incarnation: 2, status: 'joining' })]);
+    expect(view.present().map(({ name }) => name)).toEqual(['a']);
+    expect(view.era).not.toBe(before);
+  });
+
+  test('keep their era when a silo that is joining is gone before it became active', () => {
+    const view = viewOf([silo('a'), silo('b', { status: 'joining' })]);
+    const before = view.era;
     view.merge([silo('b', { status: 'joining', unreachable: true })]);
     expect(view.era).toBe(before);
   });
