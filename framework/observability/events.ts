@@ -78,8 +78,8 @@ const FREQUENT: ReadonlySet<RuntimeEventType> = new Set([
 ]);
 
 /**
- * The event stream of one silo or client. Frequent events are published only while `active`, so that they cost
- * one comparison when nobody wants them; rare ones are always published.
+ * The event stream of one silo or client. Frequent events are published only while `active`, so that they
+ * cost one comparison when nobody wants them; rare ones are always published.
  */
 export class RuntimeEvents {
   readonly #listeners = new Map<RuntimeListener, ReadonlySet<RuntimeEventType> | undefined>();

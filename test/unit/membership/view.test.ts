@@ -129,7 +129,7 @@ describe('views', () => {
     expect(view.era).not.toBe(before);
   });
 
-  test('are in a new era when a silo is joining anew: the one before it first came does not come back', () => {
+  test('are in a new era when a silo joins anew: the one before it first came does not come back', () => {
     const view = viewOf([silo('a')]);
     const before = view.era;
     view.merge([silo('b')]);
