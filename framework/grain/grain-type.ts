@@ -46,6 +46,23 @@ export interface GrainType {
 }
 
 const TYPE_NAME = /^[A-Za-z_$][A-Za-z0-9_$-]{0,127}$/;
+const GRAIN_OPTIONS: readonly (keyof GrainOptions)[] = [
+  'name',
+  'placement',
+  'reentrant',
+  'idleMs',
+  'store',
+  'keepAlive',
+  'mailboxMax',
+];
+const METHOD_OPTIONS: readonly (keyof MethodOptions)[] = [
+  'readOnly',
+  'interleave',
+  'oneWay',
+  'idempotent',
+  'timeoutMs',
+];
+const STATE_OPTIONS: readonly (keyof StateOptions)[] = ['store', 'name'];
 const types = new WeakMap<GrainClass, GrainType>();
 const GENERATOR = Object.getPrototypeOf(async function* () {}) as object;
 
@@ -123,6 +140,7 @@ function checkMethods(
   const methods = new Map<string, MethodSpec>();
   for (const { member, options, isStatic } of members) {
     const where = `class ${Class.name}: @method on ${String(member)}`;
+    checkKnown(where, options, METHOD_OPTIONS);
     if (isStatic)
       throw new InvalidConfigError(`${where}: a static method belongs to no grain; remove 'static'`);
     if (typeof member === 'symbol')
@@ -177,6 +195,7 @@ function checkFields(
   const records = new Map<string, { name: string; store: string; fields: string[] }>();
   for (const { member, options, isStatic } of members) {
     const where = `class ${Class.name}: @state on ${String(member)}`;
+    checkKnown(where, options, STATE_OPTIONS);
     if (isStatic)
       throw new InvalidConfigError(`${where}: a static field belongs to no grain; remove 'static'`);
     if (typeof member === 'symbol')
@@ -216,10 +235,19 @@ function propertyAlong(start: object, name: string): PropertyDescriptor | undefi
 
 function checkOptions(Class: GrainClass, options: GrainOptions): void {
   const where = `class ${Class.name}: @grain`;
+  checkKnown(where, options, GRAIN_OPTIONS);
   checkNumber(where, 'idleMs', options.idleMs, 1, LIMITS.callTimeoutMaxMs);
   checkNumber(where, 'mailboxMax', options.mailboxMax, 1, 10_000_000);
   if (![undefined, true, false, 'callChain'].includes(options.reentrant)) {
     throw new InvalidConfigError(`${where}: reentrant is true, false or 'callChain'`);
+  }
+}
+
+/** The compiler refuses these in TypeScript; in JavaScript a mistyped option would silently do nothing. */
+function checkKnown(where: string, options: object, known: readonly string[]): void {
+  for (const option of Object.keys(options)) {
+    if (known.includes(option)) continue;
+    throw new InvalidConfigError(`${where}: there is no option '${option}'; there are: ${known.join(', ')}`);
   }
 }
 

@@ -98,6 +98,11 @@ const REFUSED: readonly [string, () => unknown, RegExp][] = [
   ['an empty name', () => withGrain({ name: '' }), /class Declared: ''/],
   ['a name that is no text', () => withGrain({ name: 5 }), /class Declared: '5'/],
   ['idleMs 0', () => withGrain({ idleMs: 0 }), /class Declared: @grain: idleMs is 0; .*from 1/],
+  [
+    'an option that is none',
+    () => withGrain({ idleMS: 5 } as object),
+    /class Declared: @grain: there is no option 'idleMS'; there are: name/,
+  ],
   ['idleMs NaN', () => withGrain({ idleMs: Number.NaN }), /idleMs is NaN/],
   ['mailboxMax 0', () => withGrain({ mailboxMax: 0 }), /@grain: mailboxMax is 0/],
   [
