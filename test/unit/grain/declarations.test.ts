@@ -100,7 +100,7 @@ const REFUSED: readonly [string, () => unknown, RegExp][] = [
   ['idleMs 0', () => withGrain({ idleMs: 0 }), /class Declared: @grain: idleMs is 0; .*from 1/],
   [
     'an option that is none',
-    () => withGrain({ idleMS: 5 } as object),
+    () => withGrain({ idleMS: 5 }),
     /class Declared: @grain: there is no option 'idleMS'; there are: name/,
   ],
   ['idleMs NaN', () => withGrain({ idleMs: Number.NaN }), /idleMs is NaN/],
