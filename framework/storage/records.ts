@@ -49,11 +49,18 @@ export class Records {
     for (const [index, spec] of records.entries()) this.#assign(grain, index, spec, stored[index], grain);
   }
 
-  /** Whether the store still holds what was read or written here last. */
+  /**
+   * Whether the store still holds what was read or written here last. Between the writes of turns that run:
+   * beside one, its own etag would look like somebody else's.
+   */
   async isCurrent(): Promise<boolean> {
     const { records } = this.#owner.type;
-    const stored = await Promise.all(records.map((spec) => this.#read(spec)));
-    return stored.every((record, index) => record?.etag === this.#etags[index]);
+    let current = false;
+    await this.#write(async () => {
+      const stored = await Promise.all(records.map((spec) => this.#read(spec)));
+      current = stored.every((record, index) => record?.etag === this.#etags[index]);
+    });
+    return current;
   }
 
   async save(grain: Grain, name: string): Promise<void> {
@@ -93,8 +100,9 @@ export class Records {
     stored: StoredRecord | undefined,
     defaults: Grain,
   ): void {
-    this.#etags[index] = stored?.etag;
     const values = stored ? this.#decode(spec, stored.data) : {};
+    // Not before: the etag of a record that cannot be read must not let old fields be written over it.
+    this.#etags[index] = stored?.etag;
     for (const field of spec.fields) {
       const source = Object.hasOwn(values, field) ? values : (defaults as unknown as Record<string, unknown>);
       (grain as unknown as Record<string, unknown>)[field] = source[field];
