@@ -65,6 +65,9 @@ export const LIMITS = Object.freeze({
   watchBacklog: 256,
   /** Items of a stream that its producer may be ahead of its consumer. */
   streamWindow: 32,
-  /** Bytes of a control message; larger ones are cut before they are sent. */
+  /**
+   * Bytes of an answer about the directory, beyond which the rest has to be asked for again: a quarter of
+   * what a message may have by default.
+   */
   controlBytes: 256 * 1024,
 });

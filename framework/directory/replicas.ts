@@ -1,9 +1,10 @@
 import type { NodeAddress } from '../identity/silo-address.ts';
+import { LIMITS } from '../limits.ts';
 import type { Era } from '../membership/cluster.ts';
 import { type Changes, type Delta, ProcessGroups, parseDelta } from './process-groups.ts';
 
-/** Entries in one answer to a pull: about 200 bytes each, to stay well within one message. */
-const PULL_ENTRIES = 2_000;
+/** Bytes of an entry beside its group's name: dot, activation id, time, and what they are packed in. */
+const ENTRY_BYTES = 100;
 
 /**
  * The process groups that one silo keeps: those of the partitions that it is a replica of, and its own
@@ -95,12 +96,12 @@ export class Replicas {
    */
   slices(partitions: readonly unknown[]): [number, Delta][] {
     const slices: [number, Delta][] = [];
-    let entries = 0;
+    let bytes = 0;
     for (const partition of partitions) {
       if (!this.isPartition(partition)) continue;
       const slice = this.groupsOf(partition).slice(this.#self);
-      if (slices.length > 0 && entries + slice.entries.length > PULL_ENTRIES) break;
-      entries += slice.entries.length;
+      for (const [, group] of slice.entries) bytes += ENTRY_BYTES + Buffer.byteLength(group);
+      if (slices.length > 0 && bytes > LIMITS.controlBytes) break;
       slices.push([partition, slice]);
     }
     return slices;
