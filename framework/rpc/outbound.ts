@@ -21,6 +21,7 @@ import { Locator } from './locator.ts';
 import type { Node } from './node.ts';
 import { type Outcome, PendingCall } from './pending-call.ts';
 import { StreamConsumer } from './stream-consumer.ts';
+import { WaitingCalls } from './waiting-calls.ts';
 
 export interface OutboundOptions {
   readonly node: Node;
@@ -62,7 +63,7 @@ export class Outbound implements Replies {
   readonly #node: Node;
   readonly #pending = new Map<number, PendingCall>();
   readonly #wheel: DeadlineWheel;
-  readonly #waiting = new Set<PendingCall>();
+  readonly #waiting = new WaitingCalls();
   /** Silos that have nothing more to say. */
   readonly #gone = new Set<NodeAddress>();
   readonly locator: Locator;
@@ -294,7 +295,9 @@ export class Outbound implements Replies {
       signal.addEventListener('abort', abort, { once: true });
       call.onSettled = () => signal.removeEventListener('abort', abort);
     }
-    this.#route(call);
+    if (this.#waiting.size === 0 || !this.#waiting.has(call.target)) return this.#route(call);
+    call.obstacle = 'calls made before it could not be sent';
+    this.#waiting.add(call);
   }
 
   /** Where a call goes: a worker's stays on its silo. */
@@ -324,6 +327,7 @@ export class Outbound implements Replies {
       call.progress = 'sent';
       call.sentTo = to;
       call.sentAt = now;
+      call.ticket = 0; // until the frame leaves: word of the one before is not about this one
       this.#node.link.send(to, item, call);
     } catch (error) {
       this.#settle(call, () => call.reject(error));
@@ -343,9 +347,7 @@ export class Outbound implements Replies {
       events.publish({ type: 'callRetried', grain: call.target, method: call.method, reason });
     this.#waiting.add(call);
     const most = Math.min(RETRY_MS.first * 2 ** Math.min(call.attempts - 1, 10), RETRY_MS.most);
-    clock.after(most * (0.5 + random.next() / 2), () => {
-      if (this.#waiting.delete(call)) this.#route(call);
-    });
+    clock.after(most * (0.5 + random.next() / 2), () => this.#routeAll(this.#waiting.take(call.target)));
   }
 
   #eraChanged(era: Era, departed: readonly Departure[]): void {
@@ -355,9 +357,11 @@ export class Outbound implements Replies {
       else this.#lostSilo(silo);
       this.#node.link.forget(silo);
     }
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const call of waiting) this.#route(call);
+    this.#routeAll(this.#waiting.takeAll());
+  }
+
+  #routeAll(calls: readonly PendingCall[]): void {
+    for (const call of calls) if (this.#owns(call)) this.#route(call);
   }
 
   #lostSilo(silo: NodeAddress): void {
@@ -371,10 +375,11 @@ export class Outbound implements Replies {
   /** A silo is gone that has the call; if it went there just now, word may come that nobody received it. */
   #doubt(call: PendingCall, silo: NodeAddress): void {
     const { clock } = this.#node;
-    const bounceMs = call.spec?.repeatable ? 0 : call.sentAt + BOUNCE_MS - clock.now();
+    const { sentAt } = call;
+    const bounceMs = call.spec?.repeatable ? 0 : sentAt + BOUNCE_MS - clock.now();
     if (bounceMs <= 0) return this.#lost(call, silo);
     clock.inBackground(bounceMs, () => {
-      if (this.#owns(call) && call.sentTo === silo && call.progress === 'sent') this.#lost(call, silo);
+      if (this.#owns(call) && call.sentAt === sentAt && call.progress === 'sent') this.#lost(call, silo);
     });
   }
 

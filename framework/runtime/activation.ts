@@ -46,6 +46,8 @@ export class Activation {
   #records: Records | undefined;
   #epoch: number;
   #checking = false;
+  /** The records are being read, or `onActivate` runs. */
+  #preparing = false;
   #turns = 0;
   /** The call that runs, where only one can. */
   #current: Call | undefined;
@@ -84,9 +86,13 @@ export class Activation {
       return;
     }
     const plain = this.type.records.length === 0 && this.#instance.onActivate === BARE_GRAIN.onActivate;
-    if (plain) this.#activated();
-    else
-      this.#prepare(this.#instance).then(
+    if (plain) return this.#activated();
+    this.#preparing = true;
+    this.#prepare(this.#instance)
+      .finally(() => {
+        this.#preparing = false;
+      })
+      .then(
         () => this.#activated(),
         (error) => this.#failed(error),
       );
@@ -102,6 +108,7 @@ export class Activation {
 
   #activated(): void {
     const { events } = this.services;
+    if (this.state === 'deactivating') return void this.#finish(true);
     if (this.state !== 'activating') return;
     if (this.#refused)
       return this.#failed(new Error(`it was deactivated while it activated (${this.#refused})`));
@@ -114,6 +121,7 @@ export class Activation {
   /** The calls that wait fail, and nothing is left behind: the next call tries anew. */
   #failed(error: unknown): void {
     const { events } = this.services;
+    if (this.state === 'deactivating') return void this.#finish(false);
     if (this.state !== 'activating') return;
     const cause =
       error instanceof GranaryError && error.code === 'STORE_FAILED'
@@ -147,7 +155,8 @@ export class Activation {
     this.#reason = reason;
     this.state = 'deactivating';
     this.#streams?.close(this.id);
-    if (this.mailbox.running === 0) void this.#finish(active);
+    // `onActivate` is the grain's code like any turn: the next activation must not begin beside it.
+    if (this.mailbox.running === 0 && !this.#preparing) void this.#finish(active);
   }
 
   async #finish(active: boolean): Promise<void> {
@@ -230,8 +239,9 @@ export class Activation {
   }
 
   #circleOf(call: Call): DeadlockError | undefined {
-    if (this.state !== 'activating') return deadlockOf(call, this.#running);
-    const from = call.chain.indexOf(this.startLink);
+    const start = this.startLink;
+    if (start === undefined) return deadlockOf(call, this.#running);
+    const from = call.chain.indexOf(start);
     return from < 0 ? undefined : deadlock(call, [...call.chain.slice(from).map(grainOf), this.id]);
   }
 
@@ -326,6 +336,7 @@ export class Activation {
     const now = clock.now();
     // What has begun to produce a stream has a turn also to end it.
     if (!call.onCredit && (call.cancelled || now >= call.deadline)) {
+      call.cancelled = true; // it waits no more
       if (events.active) events.publish({ type: 'callExpired', grain: this.id, method: call.method });
       return;
     }
@@ -443,9 +454,9 @@ export class Activation {
     return this.type.interleaves ? turnOf(this.#running) : this.#current;
   }
 
-  /** Names the activating itself, in the chains of the calls that `onActivate` makes. */
-  get startLink(): string {
-    return `${this.id}\n${this.activationId}.0`;
+  /** Names the activating itself, in the chains of the calls that `onActivate` makes; undefined after it. */
+  get startLink(): string | undefined {
+    return this.#preparing ? `${this.id}\n${this.activationId}.0` : undefined;
   }
 
   /** Names the turn that runs a call, in the chains of the calls that it makes. */

@@ -182,7 +182,8 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
   #origin(): CallOrigin {
     const call = this.#activation.currentCall();
     if (!call) {
-      const chain = this.#activation.state === 'activating' ? [this.#activation.startLink] : NO_CHAIN;
+      const { startLink } = this.#activation;
+      const chain = startLink === undefined ? NO_CHAIN : [startLink];
       return { chain, deadline: Number.POSITIVE_INFINITY, baggage: undefined, binder: this };
     }
     if (call.chain.length >= LIMITS.chainDepth) {

@@ -65,14 +65,15 @@ export class SiloRuntime {
     const doors = { clock, events, control };
     this.membership = new Membership({ ...identity, ...doors, times, endpoint });
     const { membership } = this;
+    const local = this.#localActivations();
+    // Before `outbound`, so that it enters an era first: then the calls come that waited for that.
+    this.directory = new Directory({ ...doors, membership, replicas, local, load: () => this.catalog.size });
     const deliver = (call: PendingCall) => this.dispatcher.dispatch(call);
     this.outbound = new Outbound({ node, cluster: membership, callTimeoutMs, deliver });
     this.#gate = new TurnGate(clock, (now) => membership.checkAway(now) || !this.directory.ready);
     const services = this.#services();
     this.catalog = new Catalog(partitions, services);
-    this.workers = new Workers(services);
-    const local = this.#localActivations();
-    this.directory = new Directory({ ...doors, membership, replicas, local, load: () => this.catalog.size });
+    this.workers = new Workers(services, (worker) => this.#collector.add(worker));
     this.groups = new SiloGroups({ clock, control, directory: this.directory, membership });
     this.root = new RootCaller(this.outbound, types.values());
     const shortestIdleMs = Math.min(...[...types.values()].map((type) => type.idleMs ?? idleMs));
@@ -152,16 +153,20 @@ export class SiloRuntime {
    */
   async drain(): Promise<boolean> {
     const { drainMs } = this.options;
-    const { clock } = this.node;
-    for (const activation of [...this.catalog.all(), ...this.workers.all()])
-      activation.deactivate('shutdown');
+    const { clock, events } = this.node;
+    for (const activation of [...this.catalog.all()]) activation.deactivate('shutdown');
+    this.workers.endIdle();
     if (this.#isEmpty()) return true;
+    // Turns that run may still need workers, also new ones.
+    const stop = events.subscribe(() => clock.defer(() => this.workers.endIdle()), ['turnEnded']);
     return new Promise((resolve) => {
-      const timer = clock.after(drainMs, () => resolve(false));
-      this.#emptied = () => {
+      const done = (empty: boolean) => {
+        stop();
         timer.cancel();
-        resolve(true);
+        resolve(empty);
       };
+      const timer = clock.after(drainMs, () => done(false));
+      this.#emptied = () => done(true);
     });
   }
 

@@ -10,10 +10,13 @@ import type { ActivationServices } from './activation-services.ts';
  */
 export class Workers {
   readonly #services: ActivationServices;
+  readonly #started: (worker: Activation) => void;
   readonly #pools = new Map<GrainId, Activation[]>();
 
-  constructor(services: ActivationServices) {
+  /** `started` hears of each new worker, so that it can be collected. */
+  constructor(services: ActivationServices, started: (worker: Activation) => void) {
     this.#services = services;
+    this.#started = started;
   }
 
   accept(type: GrainType, call: Call): void {
@@ -39,6 +42,11 @@ export class Workers {
     return this.#pools.get(id) ?? [];
   }
 
+  /** Ends those that have nothing to do. */
+  endIdle(): void {
+    for (const worker of [...this.all()]) if (busy(worker) === 0) worker.deactivate('shutdown');
+  }
+
   *all(): Generator<Activation> {
     for (const pool of this.#pools.values()) yield* pool;
   }
@@ -47,6 +55,7 @@ export class Workers {
   #start(pool: Activation[], type: GrainType, call: Call): void {
     const worker = new Activation(type, call.target, call.partition, this.#services);
     pool.push(worker);
+    this.#started(worker);
     worker.accept(call);
     worker.start();
   }
