@@ -215,9 +215,9 @@ export class Directory {
     this.#replicas.retract(partition, id, silo, upTo);
   }
 
-  /** All that this silo owns in a partition: the answer to an order to activate. */
-  sliceOf(partition: number): Delta {
-    return this.#replicas.groupsOf(partition).slice(this.#self);
+  /** What this silo owns of one grain: the answer to an order to activate. */
+  entryOf(partition: number, id: GrainId): Delta {
+    return this.#replicas.groupsOf(partition).slice(this.#self, id);
   }
 
   /** Takes in what a silo says of its own entries. */

@@ -141,8 +141,9 @@ export class ProcessGroups {
       : this.merge({ owner, seen: { upTo: 0, beyond: dots }, entries: [] });
   }
 
-  /** All that this replica holds of one owner, as a delta. Complete only at the owner. */
-  slice(owner: NodeAddress): Delta {
+  /** All that this replica holds of one owner, or in one group of it. Complete only at the owner. */
+  slice(owner: NodeAddress, only?: string): Delta {
+    if (only !== undefined) return this.#part(owner, only);
     const entries: [number, string, MemberValue][] = [];
     for (const [dot, group] of this.#owned.get(owner) ?? []) {
       const member = this.#groups.get(group)?.get(memberKey(owner, dot)) as Member;
@@ -150,6 +151,15 @@ export class ProcessGroups {
     }
     const seen = this.#seen.get(owner);
     return { owner, seen: { upTo: seen?.upTo ?? 0, beyond: [...(seen?.beyond ?? [])] }, entries };
+  }
+
+  #part(owner: NodeAddress, group: string): Delta {
+    const members = this.members(group).filter((member) => member.owner === owner);
+    return {
+      owner,
+      seen: { upTo: 0, beyond: members.map(({ dot }) => dot) },
+      entries: members.map(({ dot, value }) => [dot, group, value] as const),
+    };
   }
 
   /** A hash of what lives of one owner: zero when nothing does. */

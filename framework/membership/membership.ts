@@ -46,6 +46,8 @@ export class Membership implements Cluster {
   #connectedAt = Number.NEGATIVE_INFINITY;
   #knocks = 0;
   #away = false;
+  #stopped = false;
+  #replacedBy: NodeAddress | undefined;
   /**
    * Whether others may hear of this silo. Not before it knows that no silo of its name is running: that one
    * would give way to it.
@@ -92,6 +94,11 @@ export class Membership implements Cluster {
     return this.#away;
   }
 
+  /** The later silo of this name that has joined, if one has. */
+  get replacedBy(): NodeAddress | undefined {
+    return this.#replacedBy;
+  }
+
   get view(): readonly SiloEntry[] {
     return this.#view.entries();
   }
@@ -134,6 +141,7 @@ export class Membership implements Cluster {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#tick?.cancel();
   }
 
@@ -187,7 +195,8 @@ export class Membership implements Cluster {
         () => true,
         () => others.length === 0,
       );
-      if (heard || this.#self.status === 'left') break;
+      if (this.#stopped) return;
+      if (heard) break;
       // Who could have been heard and was not is found gone as always; turns wait until that has settled.
       if (this.#options.endpoint.connected) break;
       await this.#viewOrDelay(this.#options.times.heartbeatMs);
@@ -278,7 +287,8 @@ export class Membership implements Cluster {
     const self = this.#view.get(this.#options.name) as SiloEntry;
     if (self.incarnation !== this.#options.incarnation) {
       this.stop();
-      return this.onReplaced(addressOf(self));
+      this.#replacedBy = addressOf(self);
+      return this.onReplaced(this.#replacedBy);
     }
     this.#self = self;
     if (self.unreachable) this.#refute(self.epoch + 1);

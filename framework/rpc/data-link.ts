@@ -17,6 +17,8 @@ interface Outbox {
   riders: (Ticketed | undefined)[];
 }
 
+/** Nodes whose empty outboxes are kept, which saves making them anew. */
+const OUTBOXES = 1_000;
 /** Bytes that a part's header and encoding may take beside its payload. */
 const PART_OVERHEAD = 512;
 
@@ -92,7 +94,7 @@ export class DataLink {
     this.#drop(`a malformed item from ${from}`);
   }
 
-  /** Forgets a node that is gone for good. */
+  /** Lets go of a node's outbox, unless something is in it. */
   forget(node: NodeAddress): void {
     if (this.#outboxes.get(node)?.items.length === 0) this.#outboxes.delete(node);
   }
@@ -114,6 +116,8 @@ export class DataLink {
       outbox.riders = [];
       this.#sendItems(to, items, riders);
     }
+    // Clients come and go, and nobody says when one is gone for good.
+    if (this.#outboxes.size > OUTBOXES) for (const to of this.#outboxes.keys()) this.forget(to);
   };
 
   #sendItems(to: NodeAddress, items: Item[], riders: (Ticketed | undefined)[]): void {

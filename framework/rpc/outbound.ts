@@ -83,6 +83,10 @@ export class Outbound implements Replies {
     return [...this.#pending.values()].filter(({ chain }) => chain[chain.length - 1] === link);
   }
 
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
   /** Calls that wait for an answer. */
   get size(): number {
     return this.#pending.size;

@@ -9,6 +9,7 @@ import { callItem, ITEM, type Item, isCount, parseCall } from '../rpc/frames.ts'
 import type { Node } from '../rpc/node.ts';
 import type { Outbound } from '../rpc/outbound.ts';
 import { PendingCall } from '../rpc/pending-call.ts';
+import { sleep } from '../system/clock.ts';
 import type { Activation } from './activation.ts';
 import type { Catalog } from './catalog.ts';
 import type { Collector } from './collector.ts';
@@ -31,6 +32,7 @@ export interface DispatcherOptions {
 /** How long a silo may take to follow an order to activate, and how soon a refused one is looked at again. */
 const ORDER_MS = 2_000;
 const REFUSED_MS = 50;
+const NO_ANSWER = Symbol('no answer');
 
 /**
  * Gets each call that reaches this silo to the one place where it may run: an activation here, the silo that
@@ -115,6 +117,7 @@ export class Dispatcher {
     const elsewhere = directory.locate(call.partition, call.target);
     if (elsewhere !== undefined) return this.#forward(call, elsewhere);
     const ordered = this.#ordered.get(call.target);
+    if (ordered && ordered.length >= LIMITS.mailbox) return this.#tooMany(call);
     if (ordered) return void ordered.push(call);
     let chosen: NodeAddress;
     try {
@@ -145,8 +148,15 @@ export class Dispatcher {
     this.#ordered.set(target, waiting);
     const era = directory.era;
     directory.placedAt(silo);
-    const delta = await control.request(silo, 'activate', [target, era.id], ORDER_MS).catch(() => undefined);
-    if (delta) directory.learn(partition, delta, silo);
+    const ask = () => control.request(silo, 'activate', [target, era.id], ORDER_MS);
+    let delta = await ask().catch(() => NO_ANSWER);
+    // It may have followed: another silo must not be asked while it may.
+    while (delta === NO_ANSWER && directory.era === era && !this.#options.outbound.stopped) {
+      await sleep(clock, REFUSED_MS);
+      delta = await ask().catch(() => NO_ANSWER);
+    }
+    if (delta !== NO_ANSWER && delta) directory.learn(partition, delta, silo);
+    else delta = undefined;
     const again = () => {
       this.#ordered.delete(target);
       for (const each of waiting) this.dispatch(each);
@@ -176,16 +186,18 @@ export class Dispatcher {
     const partition = directory.partitionOf(id);
     if (!type || directory.primary(partition) !== from) return undefined;
     const present = catalog.find(partition, id);
-    if (present && present.state !== 'gone') return directory.sliceOf(partition);
-    this.#activate(type, id, partition);
-    return directory.sliceOf(partition);
+    if (!present || present.state === 'gone') this.#activate(type, id, partition);
+    return directory.entryOf(partition, id);
   }
 
   // ---- other places
 
   #hold(call: Call): void {
-    if (this.#options.directory.hold(call.partition, () => this.dispatch(call))) return;
-    const text = `${call.target}: ${LIMITS.heldCalls} calls wait for partitions that are being taken over`;
+    if (!this.#options.directory.hold(call.partition, () => this.dispatch(call))) this.#tooMany(call);
+  }
+
+  #tooMany(call: Call): void {
+    const text = `${call.target}: too many calls wait until it is known where the grain is to be activated`;
     call.replies.error(call, new OverloadedError(text, { grain: call.target }));
   }
 

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { Directory, type LocalActivations } from '../directory/directory.ts';
 import { SiloGroups } from '../directory/silo-groups.ts';
-import { SiloUnavailableError } from '../errors.ts';
+import { InvalidConfigError, SiloUnavailableError } from '../errors.ts';
 import type { GrainType } from '../grain/grain-type.ts';
 import type { GrainId } from '../identity/grain-id.ts';
 import { nodeName } from '../identity/silo-address.ts';
@@ -125,6 +125,11 @@ export class SiloRuntime {
       if (!(await runtime.#hasHeardAll(START_MS))) {
         const text = `silo ${node.address} did not hear from all silos of the cluster in ${START_MS} ms`;
         throw new SiloUnavailableError(text);
+      }
+      const { replacedBy } = runtime.membership;
+      if (replacedBy) {
+        const text = `${replacedBy} was started at the same time; give each silo a name of its own`;
+        throw new InvalidConfigError(text);
       }
     } catch (error) {
       await runtime.halt();

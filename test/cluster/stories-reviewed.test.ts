@@ -1,6 +1,8 @@
-import { Grain, grain, method } from 'granary';
+import { Grain, grain, inProcess, method, Silo } from 'granary';
 import { TestCluster } from 'granary/testing';
 import { expect, test, vi } from 'vitest';
+import { runtimeOf } from '../../framework/silo.ts';
+import { systemClock } from '../../framework/system/clock.ts';
 
 const heard: number[] = [];
 let gate: Promise<void> | undefined;
@@ -11,6 +13,16 @@ class Ear extends Grain {
   @method()
   async hear(n: number): Promise<void> {
     heard.push(n);
+  }
+}
+
+let choices: string[] = [];
+
+@grain({ placement: { choose: () => choices.shift() ?? 'c' } })
+class Placed extends Grain {
+  @method()
+  async where(): Promise<string> {
+    return this.context.silo;
   }
 }
 
@@ -131,3 +143,41 @@ test('a silo joins one with thousands of grains whose keys are long', async () =
   await cluster.start('b');
   await cluster.settled();
 }, 60_000);
+
+test('a silo that was ordered to activate a grain and says nothing yet is not passed over', async () => {
+  await using cluster = await TestCluster.start({
+    grains: [Placed],
+    options: { detection: { heartbeatMs: 250, probeMs: 4_000, suspectMs: 5_000 } },
+  });
+  // A grain whose primary is a: its first choice is b, and any other choice would be c.
+  const owner = runtimeOf(cluster.silo('a')).directory;
+  const key = Array.from({ length: 100 }, (_, i) => `k${i}`).find((k) =>
+    owner.primary(owner.partitionOf(`Placed/${k}`))?.startsWith('a~'),
+  ) as string;
+  choices = ['b'];
+  const created: string[] = [];
+  cluster.subscribe((silo, event) => {
+    if (event.type === 'activationCreated') created.push(silo);
+  });
+  cluster.network.pause('b');
+  const where = cluster.grain(Placed, key).where();
+  await vi.waitFor(() => expect(runtimeOf(cluster.silo('a')).dispatcher.waiting).toBe(1));
+  await new Promise((resolve) => systemClock.after(2_150, () => resolve(undefined)));
+  await new Promise((resolve) => systemClock.after(150, () => resolve(undefined)));
+  cluster.network.resume('b');
+  await where;
+  await cluster.silo('b').grain(Placed, key).where();
+  await cluster.settled();
+  expect(created).toHaveLength(1);
+});
+
+test('of two silos that start at once with one name, the later one starts', async () => {
+  const transport = inProcess();
+  let now = 1_000;
+  const clock = { ...systemClock, wallNow: () => now++ };
+  const start = () =>
+    Silo.start({ cluster: 'twice', name: 'a', transport, grains: [Ear], log: 'silent', clock });
+  const both = await Promise.allSettled([start(), start()]);
+  expect(both.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+  for (const each of both) if (each.status === 'fulfilled') await each.value.stop();
+});
