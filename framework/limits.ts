@@ -61,8 +61,6 @@ export const LIMITS = Object.freeze({
    * message.
    */
   groupMembers: 10_000,
-  /** Changes that a slow watcher of a group may leave unread before it gets one summary instead. */
-  watchBacklog: 256,
   /** Items of a stream that its producer may be ahead of its consumer. */
   streamWindow: 32,
   /**

@@ -6,7 +6,8 @@ import type { Membership } from '../membership/membership.ts';
 import type { ControlChannel } from '../messaging/control-channel.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import type { Clock, Timer } from '../system/clock.ts';
-import { type Contender, winnerOf } from './conflict.ts';
+import { Conflicts } from './conflicts.ts';
+import type { LocalActivation, LocalActivations } from './local-activations.ts';
 import type { Changes, Delta, ProcessGroups } from './process-groups.ts';
 import { Replicas } from './replicas.ts';
 
@@ -38,22 +39,6 @@ export interface DirectoryOptions {
   readonly load: () => number;
 }
 
-/** What the directory needs to know of the activations of its own silo. */
-export interface LocalActivations {
-  inPartition(partition: number): Iterable<LocalActivation>;
-  find(id: GrainId): LocalActivation | undefined;
-  /** This silo's activation has lost against one at `winner`. */
-  yield(id: GrainId, activationId: string, winner: NodeAddress): void;
-  /** This silo's activation has won against another: what it read from the store may be old. */
-  prevail(id: GrainId): void;
-}
-
-export interface LocalActivation {
-  readonly id: GrainId;
-  readonly activationId: string;
-  readonly since: number;
-}
-
 /** A report that asks for nothing is repeated at this spacing while something is awaited. */
 const REPEAT_MS = 500;
 /** Of the heartbeats, every so many also re-assert what this silo owns, to one other silo. */
@@ -81,7 +66,7 @@ export class Directory {
    * Silos that have not yet told this one that its report, and what follows from it, is settled with them.
    */
   readonly #unsettled = new Set<NodeAddress>();
-  readonly #conflicts = new Set<GrainId>();
+  readonly #conflicts: Conflicts;
   readonly #groupListeners = new Set<(changes: Changes) => void>();
   /** The last era in which this silo had heard everybody. */
   #settledEra = '';
@@ -106,6 +91,8 @@ export class Directory {
     this.#enteredAt = options.clock.now();
     this.#replicas = new Replicas(this.#self, options.replicas, this.#era);
     this.#replicas.onChange = (changes) => this.#tell(changes);
+    const { control, events, local } = options;
+    this.#conflicts = new Conflicts({ self: this.#self, control, events, local, replicas: this.#replicas });
     this.#open = new Uint8Array(this.#era.ring.partitions);
     options.membership.onEra((era, departed) => this.#enter(era, departed));
     options.membership.onHeartbeat = () => this.#heartbeat();
@@ -127,9 +114,11 @@ export class Directory {
     return this.#era.primaryAddress(partition);
   }
 
-  /** Whether this silo is primary of the partition and may decide now. */
+  /**
+   * Whether this silo is primary of the partition and may decide now; not while it returns from an absence.
+   */
   isOpen(partition: number): boolean {
-    return this.#open[partition] === 1;
+    return this.#open[partition] === 1 && this.ready;
   }
 
   /**
@@ -148,7 +137,8 @@ export class Directory {
   /** Nothing is awaited, held or in conflict. */
   get settled(): boolean {
     return (
-      this.ready && this.#awaited.size + this.#unsettled.size + this.#conflicts.size + this.#held.length === 0
+      this.ready &&
+      this.#awaited.size + this.#unsettled.size + this.#conflicts.open.size + this.#held.length === 0
     );
   }
 
@@ -161,11 +151,7 @@ export class Directory {
 
   /** Where the grain is, if it is active away from this silo. Only the primary knows. */
   locate(partition: number, id: GrainId): NodeAddress | undefined {
-    const groups = this.#replicas.find(partition);
-    if (!groups) return undefined;
-    const [first, ...more] = groups.members(id).filter((member) => member.owner !== this.#self);
-    if (!first || more.length === 0) return first?.owner;
-    return winnerOf(this.#contenders(partition, id), this.#self)?.silo;
+    return this.#conflicts.locate(partition, id);
   }
 
   /** The load that each silo told last: its number of activations. */
@@ -199,7 +185,7 @@ export class Directory {
   gone(partition: number, activation: LocalActivation): void {
     const delta = this.#replicas.find(partition)?.leave(this.#self, activation.id, activation.activationId);
     if (delta) this.#spread(partition, delta);
-    this.#conflicts.delete(activation.id);
+    this.#conflicts.forget(activation.id);
   }
 
   /**
@@ -224,7 +210,7 @@ export class Directory {
   learn(partition: number, delta: unknown, from: NodeAddress): void {
     const changes = this.#replicas.take(from, partition, delta);
     if (!changes || this.#open[partition] !== 1) return;
-    for (const { group } of changes.joined) this.#resolve(partition, group);
+    for (const { group } of changes.joined) this.#conflicts.resolve(partition, group);
   }
 
   // ---- process groups of users
@@ -355,7 +341,8 @@ export class Directory {
     for (let partition = 0; partition < this.#open.length; partition++) {
       if (this.primary(partition) !== this.#self) continue;
       this.#open[partition] = 1;
-      for (const id of [...(this.#replicas.find(partition)?.groups() ?? [])]) this.#resolve(partition, id);
+      for (const id of [...(this.#replicas.find(partition)?.groups() ?? [])])
+        this.#conflicts.resolve(partition, id);
     }
     for (const silo of this.#era.present)
       if (silo !== this.#self) this.#control.send(silo, 'settled', this.#era.id);
@@ -367,6 +354,7 @@ export class Directory {
   #readyIfAll(): void {
     if (!this.#returning || this.#awaited.size + this.#unsettled.size > 0) return;
     this.#returning = false;
+    this.#release(() => true);
     this.onReady();
   }
 
@@ -388,7 +376,7 @@ export class Directory {
   }
 
   #heartbeat(): void {
-    for (const id of this.#conflicts) this.#resolve(this.partitionOf(id), id);
+    for (const id of this.#conflicts.open) this.#conflicts.resolve(this.partitionOf(id), id);
     if (++this.#beats % REASSERT_BEATS !== 0) return;
     const others = [...this.#era.present].filter((silo) => silo !== this.#self);
     const next = others[(this.#beats / REASSERT_BEATS) % Math.max(others.length, 1)];
@@ -402,7 +390,8 @@ export class Directory {
     control.on('report', (from, body) => {
       const report = parseReport(body);
       if (!report) throw new Error('malformed report');
-      this.#reports.set(from, report);
+      const [oldest] = this.#reports.set(from, report).keys();
+      if (this.#reports.size > LIMITS.departedSilos) this.#reports.delete(oldest as NodeAddress);
       this.#placed.delete(from);
       if (report.era === this.#era.id && this.#era.present.has(from)) void this.#take(from, report);
     });
@@ -420,12 +409,6 @@ export class Directory {
       this.learn(partition, delta, from);
       return true;
     });
-    control.on('yield', (_from, body) => {
-      const [id, activationId, winner] = Array.isArray(body) ? body : [];
-      if (typeof id === 'string' && typeof activationId === 'string' && typeof winner === 'string') {
-        this.#options.local.yield(id, activationId, winner);
-      }
-    });
   }
 
   #spread(partition: number, delta: Delta): void {
@@ -436,59 +419,9 @@ export class Directory {
 
   #tell(changes: Changes): void {
     if (changes.joined.length + changes.left.length === 0) return;
-    for (const { group } of changes.left) this.#conflicts.delete(group);
+    for (const { group } of changes.left) this.#conflicts.forget(group);
     for (const listener of this.#groupListeners) listener(changes);
   }
-
-  // ---- conflicts
-
-  #contenders(partition: number, id: GrainId): Contender[] {
-    const contenders: Contender[] = (this.#replicas.find(partition)?.members(id) ?? [])
-      .filter((member) => member.owner !== this.#self)
-      .map(({ owner, value }) => ({ silo: owner, activationId: value.id, since: value.since }));
-    const local = this.#options.local.find(id);
-    if (local) contenders.push({ silo: this.#self, activationId: local.activationId, since: local.since });
-    return contenders;
-  }
-
-  /** Two activations of one grain have met, after a split: all but one must go. */
-  #resolve(partition: number, id: GrainId): void {
-    if (isUserGroup(id)) return;
-    const contenders = this.#contenders(partition, id);
-    const winner = winnerOf(contenders, this.#self);
-    if (contenders.length < 2 || !winner) {
-      this.#conflicts.delete(id);
-      return;
-    }
-    const { local, events } = this.#options;
-    const first = !this.#conflicts.has(id);
-    this.#conflicts.add(id);
-    if (winner.silo === this.#self && first) local.prevail(id);
-    for (const loser of contenders) {
-      if (loser === winner) continue;
-      if (first) {
-        const { silo: loserSilo, activationId } = loser;
-        events.publish({
-          type: 'conflictResolved',
-          grain: id,
-          winner: winner.activationId,
-          loser: activationId,
-          loserSilo,
-        });
-      }
-      if (loser.silo === this.#self) local.yield(id, loser.activationId, winner.silo);
-      else this.#control.send(loser.silo, 'yield', [id, loser.activationId, winner.silo]);
-    }
-  }
-}
-
-/** Users' groups live in the same structure under names that no grain id can have. */
-export function userGroup(name: string): string {
-  return `@${name}`;
-}
-
-export function isUserGroup(group: string): boolean {
-  return group.startsWith('@');
 }
 
 function parseReport(body: unknown): Report | undefined {

@@ -250,3 +250,12 @@ function isEntry(entry: unknown): boolean {
   const { id, since } = value as Record<string, unknown>;
   return typeof id === 'string' && Number.isFinite(since);
 }
+
+/** Users' groups live in the same structure under names that no grain id can have. */
+export function userGroup(name: string): string {
+  return `@${name}`;
+}
+
+export function isUserGroup(group: string): boolean {
+  return group.startsWith('@');
+}

@@ -4,8 +4,9 @@ import { LIMITS } from '../limits.ts';
 import type { Membership } from '../membership/membership.ts';
 import type { ControlChannel } from '../messaging/control-channel.ts';
 import type { Clock } from '../system/clock.ts';
-import { type Directory, userGroup } from './directory.ts';
+import type { Directory } from './directory.ts';
 import { GroupWatch } from './group-watch.ts';
+import { userGroup } from './process-groups.ts';
 
 export interface SiloGroupsOptions {
   readonly clock: Clock;

@@ -1,13 +1,12 @@
 import { InvalidConfigError } from '../errors.ts';
-import { hash32 } from '../identity/hash.ts';
 import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
-import { LIMITS } from '../limits.ts';
 import type { ControlChannel } from '../messaging/control-channel.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import type { Clock, Timer } from '../system/clock.ts';
 import type { Endpoint } from '../transport/transport.ts';
 import { type Cluster, type Departure, type Era, EraKeeper } from './cluster.ts';
 import { type DetectionTimes, Heartbeats } from './failure-detector.ts';
+import { neighbours } from './neighbours.ts';
 import { addressOf, parseEntries, parseEntry, type SiloEntry, type SiloStatus, View } from './view.ts';
 
 export interface MembershipOptions {
@@ -219,6 +218,11 @@ export class Membership implements Cluster {
     control.on('news', (from, body) => {
       this.#heard(from);
       this.#learn(body);
+      // It may have asked a silo that is frozen; those that will watch it tell it who is there.
+      const entry = this.#view.get(nodeName(from));
+      if (entry?.status === 'joining' && this.#self.status === 'active' && this.#isWatching(entry)) {
+        this.#sendView(from);
+      }
     });
     control.on('view', (from, body) => {
       const [entries, digest] = Array.isArray(body) ? body : [];
@@ -428,7 +432,9 @@ export class Membership implements Cluster {
 
   #judge(now: number, mine: readonly SiloEntry[]): void {
     const addresses = new Set(mine.map(addressOf));
-    for (const silo of this.#watched.keys()) if (!addresses.has(silo)) this.#watched.delete(silo);
+    for (const heard of [this.#watched, this.#disagreements]) {
+      for (const silo of heard.keys()) if (!addresses.has(silo)) heard.delete(silo);
+    }
     for (const entry of mine) {
       const silo = addressOf(entry);
       const heartbeats = this.#watched.get(silo) ?? new Heartbeats(this.#options.times, now);
@@ -456,6 +462,11 @@ export class Membership implements Cluster {
       .finally(() => this.#probing.delete(silo));
   }
 
+  #isWatching(entry: SiloEntry): boolean {
+    const others = this.#view.entries().filter((e) => e.status !== 'left' && !e.unreachable && e !== entry);
+    return neighbours(entry, others).watchers.includes(this.#self);
+  }
+
   #nobodyAt(silo: NodeAddress): void {
     const { endpoint, times } = this.#options;
     // After this node was cut off, others may be reconnecting too: nobody there proves nothing for a while.
@@ -474,20 +485,4 @@ export class Membership implements Cluster {
     this.#news(changed);
     this.#changed();
   }
-}
-
-/**
- * Who watches whom: on a circle of hashed names each silo is watched by those that come next. In a small
- * cluster, by everybody. So a silo sends and receives a bounded number of heartbeats, however large the
- * cluster is.
- */
-function neighbours(
-  self: SiloEntry,
-  others: readonly SiloEntry[],
-): { watchers: readonly SiloEntry[]; watched: readonly SiloEntry[] } {
-  if (others.length <= LIMITS.monitors) return { watchers: others, watched: others };
-  const start = hash32(self.name);
-  const distance = (entry: SiloEntry) => (hash32(entry.name) - start) >>> 0;
-  const circle = [...others].sort((a, b) => distance(a) - distance(b));
-  return { watchers: circle.slice(0, LIMITS.monitors), watched: circle.slice(-LIMITS.monitors) };
 }

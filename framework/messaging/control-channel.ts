@@ -59,11 +59,12 @@ export class ControlChannel {
   }
 
   send(to: NodeAddress, kind: string, body: unknown): void {
-    this.#endpoint?.send('control', to, this.#encode(kind, 0, body), ++this.#lastTicket);
+    this.#transmit(to, this.#encode(kind, 0, body));
   }
 
   broadcast(kind: string, body: unknown): void {
-    this.#endpoint?.broadcast(this.#encode(kind, 0, body));
+    const payload = this.#encode(kind, 0, body);
+    if (this.#fits(payload)) this.#endpoint?.broadcast(payload);
   }
 
   /**
@@ -125,6 +126,10 @@ export class ControlChannel {
     const endpoint = this.#endpoint;
     if (!endpoint) return Promise.reject(new SiloUnavailableError('this node is stopping'));
     const ticket = ++this.#lastTicket;
+    const payload = this.#encode(kind, ticket, body);
+    if (!this.#fits(payload)) {
+      return Promise.reject(new SiloUnavailableError(`the question '${kind}' is larger than one message`));
+    }
     return new Promise((resolve, reject) => {
       const timer = this.#clock.after(timeoutMs, () => {
         this.#pending.delete(ticket);
@@ -135,7 +140,6 @@ export class ControlChannel {
         );
       });
       this.#pending.set(ticket, { to, timer, resolve, reject });
-      const payload = this.#encode(kind, ticket, body);
       if (to === undefined) endpoint.sendToAnySilo(payload, ticket);
       else endpoint.send('control', to, payload, ticket);
     });
@@ -178,12 +182,25 @@ export class ControlChannel {
   }
 
   #reply(to: NodeAddress, request: number, body: unknown): void {
-    this.#endpoint?.send('control', to, this.#encode(REPLY, request, body), ++this.#lastTicket);
+    const payload = this.#encode(REPLY, request, body);
+    if (this.#fits(payload)) this.#transmit(to, payload);
+    else this.#refuse(to, request, new Error('the answer is larger than one message'));
   }
 
   #refuse(to: NodeAddress, request: number, error: unknown): void {
     const text = error instanceof Error ? error.message : String(error);
-    this.#endpoint?.send('control', to, this.#encode(REFUSAL, request, text), ++this.#lastTicket);
+    this.#transmit(to, this.#encode(REFUSAL, request, text));
+  }
+
+  #transmit(to: NodeAddress, payload: Uint8Array): void {
+    if (this.#fits(payload)) this.#endpoint?.send('control', to, payload, ++this.#lastTicket);
+  }
+
+  /** What is too large for one message is dropped, as the network might: it must not end the process. */
+  #fits(payload: Uint8Array): boolean {
+    const fits = payload.length <= (this.#endpoint?.maxPayloadBytes ?? 0);
+    if (!fits && this.#endpoint) this.#drop(`a message of ${payload.length} bytes is too large to send`);
+    return fits;
   }
 
   #encode(kind: string, request: number, body: unknown): Uint8Array {

@@ -1,7 +1,7 @@
 import { isGrainId } from '../identity/grain-id.ts';
 import { isNodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
-import { isInline, pack } from '../serialization/codec.ts';
+import { decodeError, isInline, pack, unpack } from '../serialization/codec.ts';
 import type { Call } from './call.ts';
 
 /**
@@ -28,6 +28,15 @@ export type Item = readonly unknown[];
 /** A value inside a frame: primitives as they are, everything else packed. */
 export function inlineOrPacked(value: unknown, path: string): unknown {
   return isInline(value) ? value : pack(value, path);
+}
+
+/** The error in an error's item. */
+export function errorIn(packed: unknown): Error {
+  try {
+    return decodeError(packed instanceof Uint8Array ? unpack(packed) : packed);
+  } catch (cause) {
+    return new Error('the call failed, and its error could not be read', { cause });
+  }
 }
 
 /** A call's item: kind, id, target, method, args, ms left, flags, chain, baggage, caller, hops, not at. */

@@ -10,16 +10,16 @@ import type { GrainId } from '../identity/grain-id.ts';
 import { isNodeAddress, type NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
 import type { Cluster, Departure, Era } from '../membership/cluster.ts';
-import { copy, copyError, decodeError, isInline, pack, unpack } from '../serialization/codec.ts';
+import { copy, copyError, isInline, pack, unpack } from '../serialization/codec.ts';
 import { aboutGrain } from './about-grain.ts';
 import { checkSize, checkTexts } from './argument-size.ts';
 import { mergeBaggage } from './baggage.ts';
 import { type CallFields, FLAGS, LateCaller, NO_CHAIN, type Replies } from './call.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
-import { callItem, ITEM, type Item, isCount } from './frames.ts';
+import { callItem, errorIn, ITEM, type Item, isCount } from './frames.ts';
 import { Locator } from './locator.ts';
 import type { Node } from './node.ts';
-import { type Outcome, PendingCall } from './pending-call.ts';
+import { CallOutcome, type Outcome, PendingCall } from './pending-call.ts';
 import { StreamConsumer } from './stream-consumer.ts';
 import { WaitingCalls } from './waiting-calls.ts';
 
@@ -94,7 +94,7 @@ export class Outbound implements Replies {
 
   invoke(outgoing: OutgoingCall, origin: CallOrigin): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const outcome = new CallOutcome(this, resolve, reject);
+      const outcome = new CallOutcome(resolve, reject, (call) => this.expired(call));
       const call = this.#create(outgoing, origin, outcome, false);
       if (!call) return;
       if (call.oneWay) resolve(undefined);
@@ -144,11 +144,11 @@ export class Outbound implements Replies {
     if (!call) return;
     switch (item[0]) {
       case ITEM.value:
-        this.locator.learn(call.target, from);
+        this.#learn(call, from);
         return this.#settle(call, () => this.#resolvePacked(call, item[2]));
       case ITEM.error:
-        this.locator.learn(call.target, from);
-        return this.#settle(call, () => call.reject(remoteError(item[2])));
+        this.#learn(call, from);
+        return this.#settle(call, () => call.reject(errorIn(item[2])));
       case ITEM.moved:
         return this.#moved(call, item[2], item[3]);
       case ITEM.notRun:
@@ -222,6 +222,18 @@ export class Outbound implements Replies {
   }
 
   // ---- starting
+
+  /**
+   * The grain answered from `from`. Later calls go there directly, but not while earlier ones are still on
+   * their way through another silo: they would be overtaken.
+   */
+  #learn({ id, target }: PendingCall, from: NodeAddress): void {
+    if (this.locator.locate(target) === from) return;
+    for (const call of this.#pending.values()) {
+      if (call.target === target && call.id !== id && call.sentTo !== from) return;
+    }
+    this.locator.learn(target, from);
+  }
 
   #create(
     { target, method, spec, args, options }: OutgoingCall,
@@ -453,24 +465,6 @@ export class Outbound implements Replies {
   }
 }
 
-class CallOutcome implements Outcome {
-  readonly #outbound: Outbound;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: unknown) => void;
-
-  constructor(outbound: Outbound, resolve: (value: unknown) => void, reject: (error: unknown) => void) {
-    this.#outbound = outbound;
-    this.resolve = resolve;
-    this.reject = reject;
-  }
-
-  push(): void {}
-
-  expired(call: PendingCall): void {
-    this.#outbound.expired(call);
-  }
-}
-
 function takeArguments(
   args: readonly unknown[],
   reject: (error: unknown) => void,
@@ -480,13 +474,5 @@ function takeArguments(
   } catch (error) {
     reject(error);
     return undefined;
-  }
-}
-
-function remoteError(packed: unknown): Error {
-  try {
-    return decodeError(packed instanceof Uint8Array ? unpack(packed) : packed);
-  } catch (cause) {
-    return new Error('the call failed, and its error could not be read', { cause });
   }
 }

@@ -61,3 +61,22 @@ export interface Outcome {
   push(index: number, value: unknown, from: NodeAddress | undefined): void;
   expired(call: PendingCall): void;
 }
+
+/** The outcome of a call that is awaited. */
+export class CallOutcome implements Outcome {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  readonly expired: (call: PendingCall) => void;
+
+  constructor(
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+    expired: (call: PendingCall) => void,
+  ) {
+    this.resolve = resolve;
+    this.reject = reject;
+    this.expired = expired;
+  }
+
+  push(): void {}
+}

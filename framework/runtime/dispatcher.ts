@@ -230,7 +230,8 @@ export class Dispatcher {
       replies: this.#replies,
     });
     call.hops = parts.hops;
-    call.notAt = parts.notAt;
+    // Only a silo itself can say that it has nothing.
+    if (parts.notAt?.[0] === from) call.notAt = parts.notAt;
     if (parts.hops > LIMITS.hops) return link.malformed(from);
     this.dispatch(call);
   }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { Directory, type LocalActivations } from '../directory/directory.ts';
+import { Directory } from '../directory/directory.ts';
+import type { LocalActivations } from '../directory/local-activations.ts';
 import { SiloGroups } from '../directory/silo-groups.ts';
 import { InvalidConfigError, SiloUnavailableError } from '../errors.ts';
 import type { GrainType } from '../grain/grain-type.ts';

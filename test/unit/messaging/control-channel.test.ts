@@ -32,6 +32,7 @@ beforeEach(() => {
   const note = (to: string | undefined, payload: Uint8Array, ticket: number) =>
     void sent.push({ to, ticket, message: unpack(payload) as Message });
   const endpoint: Partial<Endpoint> = {
+    maxPayloadBytes: 1_000,
     send: (_lane, to, payload, ticket) => note(to, payload, ticket),
     sendToAnySilo: (payload, ticket) => note(undefined, payload, ticket),
   };
@@ -41,6 +42,20 @@ beforeEach(() => {
 
 const receive = (...message: unknown[]) => channel.receive(pack(message, 'x'));
 const last = () => sent.at(-1) as Sent;
+
+describe('what is larger than a message', () => {
+  const large = 'x'.repeat(1_000);
+
+  test('is dropped and counted, a question fails, an answer is refused: nothing throws', async () => {
+    channel.send('b~1', 'beat', large);
+    await expect(channel.request('b~1', 'ping', large, 100)).rejects.toThrow(/larger than one message/);
+    expect(sent).toEqual([]);
+    channel.on('large', () => large);
+    receive(PROTOCOL, 'large', 'b~1', 7, null);
+    expect(last().message.slice(1, 4)).toEqual(['refusal', 'a~1', 7]);
+    expect(dropped).toHaveLength(3);
+  });
+});
 
 describe('a request', () => {
   test('is answered by who was asked, once; strangers are not heard', async () => {

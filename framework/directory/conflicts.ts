@@ -1,0 +1,89 @@
+import type { GrainId } from '../identity/grain-id.ts';
+import type { NodeAddress } from '../identity/silo-address.ts';
+import type { ControlChannel } from '../messaging/control-channel.ts';
+import type { RuntimeEvents } from '../observability/events.ts';
+import { type Contender, winnerOf } from './conflict.ts';
+import type { LocalActivations } from './local-activations.ts';
+import { isUserGroup } from './process-groups.ts';
+import type { Replicas } from './replicas.ts';
+
+export interface ConflictsOptions {
+  readonly self: NodeAddress;
+  readonly control: ControlChannel;
+  readonly events: RuntimeEvents;
+  readonly local: LocalActivations;
+  readonly replicas: Replicas;
+}
+
+/**
+ * Grains that are active twice, as the primary of their partition sees it after a split: it names the winner
+ * and tells the others, again and again until they are gone.
+ */
+export class Conflicts {
+  readonly #options: ConflictsOptions;
+  readonly #open = new Set<GrainId>();
+
+  constructor(options: ConflictsOptions) {
+    this.#options = options;
+    options.control.on('yield', (_from, body) => {
+      const [id, activationId] = Array.isArray(body) ? body : [];
+      if (typeof id === 'string' && typeof activationId === 'string') options.local.yield(id, activationId);
+    });
+  }
+
+  /** Grains whose losers are not gone yet. */
+  get open(): ReadonlySet<GrainId> {
+    return this.#open;
+  }
+
+  /** Another primary decides, or one of the activations has gone. */
+  forget(id: GrainId): void {
+    this.#open.delete(id);
+  }
+
+  clear(): void {
+    this.#open.clear();
+  }
+
+  /** Where a grain is active away from this silo; the winner's silo if in several places. */
+  locate(partition: number, id: GrainId): NodeAddress | undefined {
+    const { self, replicas } = this.#options;
+    const elsewhere = (replicas.find(partition)?.members(id) ?? []).filter(({ owner }) => owner !== self);
+    if (elsewhere.length < 2) return elsewhere[0]?.owner;
+    return winnerOf(this.#contenders(partition, id), self)?.silo;
+  }
+
+  /** Looks whether a grain is active more than once; all but one must go. */
+  resolve(partition: number, id: GrainId): void {
+    if (isUserGroup(id)) return;
+    const { self, local } = this.#options;
+    const contenders = this.#contenders(partition, id);
+    const winner = winnerOf(contenders, self);
+    if (contenders.length < 2 || !winner) return this.forget(id);
+    const first = !this.#open.has(id);
+    this.#open.add(id);
+    if (first && winner.silo === self) local.prevail(id);
+    for (const loser of contenders) if (loser !== winner) this.#dismiss(id, winner, loser, first);
+  }
+
+  #dismiss(id: GrainId, winner: Contender, loser: Contender, first: boolean): void {
+    const { self, control, local, events } = this.#options;
+    const { silo: loserSilo, activationId } = loser;
+    if (first) {
+      const parties = { winner: winner.activationId, loser: activationId, loserSilo };
+      events.publish({ type: 'conflictResolved', grain: id, ...parties });
+    }
+    if (loserSilo === self) local.yield(id, activationId);
+    else control.send(loserSilo, 'yield', [id, activationId, winner.silo]);
+  }
+
+  #contenders(partition: number, id: GrainId): Contender[] {
+    const { self, local, replicas } = this.#options;
+    const contenders: Contender[] = (replicas.find(partition)?.members(id) ?? [])
+      .filter((member) => member.owner !== self)
+      .map(({ owner, value }) => ({ silo: owner, activationId: value.id, since: value.since }));
+    const here = local.find(id);
+    if (here) contenders.push({ silo: self, activationId: here.activationId, since: here.since });
+    return contenders;
+  }
+}
