@@ -1,5 +1,5 @@
 import type { GrainId } from '../identity/grain-id.ts';
-import type { NodeAddress } from '../identity/silo-address.ts';
+import { isNodeAddress, type NodeAddress } from '../identity/silo-address.ts';
 import type { ControlChannel } from '../messaging/control-channel.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import { type Contender, winnerOf } from './conflict.ts';
@@ -26,8 +26,12 @@ export class Conflicts {
   constructor(options: ConflictsOptions) {
     this.#options = options;
     options.control.on('yield', (_from, body) => {
-      const [id, activationId] = Array.isArray(body) ? body : [];
-      if (typeof id === 'string' && typeof activationId === 'string') options.local.yield(id, activationId);
+      const [id, activationId, winner] = Array.isArray(body) ? body : [];
+      if (typeof id !== 'string' || typeof activationId !== 'string' || !isNodeAddress(winner)) return;
+      options.local.yield(id, activationId, winner);
+    });
+    options.control.on('prevail', (_from, id) => {
+      if (typeof id === 'string') options.local.prevail(id);
     });
   }
 
@@ -53,16 +57,22 @@ export class Conflicts {
     return winnerOf(this.#contenders(partition, id), self)?.silo;
   }
 
+  /** A loser of this silo is gone. The winner may hold what it read before the loser's last save. */
+  conceded(id: GrainId, winner: NodeAddress): void {
+    const { self, control, local } = this.#options;
+    if (winner === self) local.prevail(id);
+    else control.send(winner, 'prevail', id);
+  }
+
   /** Looks whether a grain is active more than once; all but one must go. */
   resolve(partition: number, id: GrainId): void {
     if (isUserGroup(id)) return;
-    const { self, local } = this.#options;
+    const { self } = this.#options;
     const contenders = this.#contenders(partition, id);
     const winner = winnerOf(contenders, self);
     if (contenders.length < 2 || !winner) return this.forget(id);
     const first = !this.#open.has(id);
     this.#open.add(id);
-    if (first && winner.silo === self) local.prevail(id);
     for (const loser of contenders) if (loser !== winner) this.#dismiss(id, winner, loser, first);
   }
 
@@ -73,7 +83,7 @@ export class Conflicts {
       const parties = { winner: winner.activationId, loser: activationId, loserSilo };
       events.publish({ type: 'conflictResolved', grain: id, ...parties });
     }
-    if (loserSilo === self) local.yield(id, activationId);
+    if (loserSilo === self) local.yield(id, activationId, winner.silo);
     else control.send(loserSilo, 'yield', [id, activationId, winner.silo]);
   }
 

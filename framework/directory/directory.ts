@@ -181,8 +181,9 @@ export class Directory {
     this.#spread(partition, this.#replicas.groupsOf(partition).join(this.#self, activation.id, value));
   }
 
-  /** An activation that was here is gone. */
-  gone(partition: number, activation: LocalActivation): void {
+  /** An activation that was here is gone; one that had lost leaves the grain to another at `winner`. */
+  gone(partition: number, activation: LocalActivation, winner: NodeAddress | undefined): void {
+    if (winner !== undefined) this.#conflicts.conceded(activation.id, winner);
     const delta = this.#replicas.find(partition)?.leave(this.#self, activation.id, activation.activationId);
     if (delta) this.#spread(partition, delta);
     this.#conflicts.forget(activation.id);

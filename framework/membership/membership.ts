@@ -88,6 +88,11 @@ export class Membership implements Cluster {
     return this.#self.epoch;
   }
 
+  /** While it stays the same, no grain here can have been active elsewhere, too (see `View`). */
+  get returns(): number {
+    return this.#view.returns;
+  }
+
   /** This silo was paused and has not heard yet what happened meanwhile. */
   get away(): boolean {
     return this.#away;
@@ -122,6 +127,7 @@ export class Membership implements Cluster {
       if (firstToGo) break;
     }
     this.#announced = true;
+    this.#news([this.#self]);
     this.#options.endpoint.serve();
     this.#advance('active');
     await this.#options.endpoint.flush();

@@ -36,6 +36,12 @@ export function addressOf(entry: SiloEntry): NodeAddress {
 export class View {
   readonly #entries = new Map<string, SiloEntry>();
   #digest: number | undefined;
+  /**
+   * How often a silo has come back from an absence, or was there already when it was first heard of. While
+   * this stays the same, all who were present were in one cluster, and no grain can have been active beside
+   * another activation of it.
+   */
+  returns = 0;
 
   get(name: string): SiloEntry | undefined {
     return this.#entries.get(name);
@@ -50,7 +56,9 @@ export class View {
     const changed: SiloEntry[] = [];
     for (const entry of incoming) {
       const merged = join(this.#entries.get(entry.name), entry);
-      if (merged === this.#entries.get(entry.name)) continue;
+      const known = this.#entries.get(entry.name);
+      if (merged === known) continue;
+      if (isReturn(known, merged)) this.returns++;
       this.#entries.set(entry.name, merged);
       changed.push(merged);
     }
@@ -90,6 +98,12 @@ export class View {
     departed.sort((a, b) => a.incarnation - b.incarnation);
     for (const entry of departed.slice(0, excess)) this.#entries.delete(entry.name);
   }
+}
+
+/** A silo that joins in sight is no return; one that turns up in the middle of its life is. */
+function isReturn(known: SiloEntry | undefined, merged: SiloEntry): boolean {
+  if (known?.incarnation === merged.incarnation) return merged.epoch > known.epoch;
+  return merged.status === 'active' || merged.status === 'leaving';
 }
 
 /** What an era tells apart of one silo: not whether one that is not there yet, or no more, is reachable. */

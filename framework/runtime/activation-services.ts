@@ -21,9 +21,10 @@ export interface ActivationServices {
   /** Whether turns may start now. If not, the activation is pumped when they may. */
   mayTakeTurn(activation: Activation, now: number): boolean;
   /**
-   * The silo's epoch: while it is the same, nobody else can have written what an activation here has read.
+   * How often silos have come back from an absence: while it is the same, nobody else can have written what
+   * an activation here has read.
    */
-  epoch(): number;
+  returns(): number;
   /** A call of another turn waits here. */
   blocked(activation: Activation, call: Call): void;
   /** The activation holds nothing any more; these calls wait for the next one. */

@@ -44,7 +44,9 @@ export class Activation {
   #instance: Grain | undefined;
   readonly #side: GrainSide;
   #records: Records | undefined;
-  #epoch: number;
+  /** As of which of the silos' returns the records are known to be current. */
+  #returns: number;
+  #doubts = 0;
   #checking = false;
   /** The records are being read, or `onActivate` runs. */
   #preparing = false;
@@ -67,7 +69,7 @@ export class Activation {
     this.since = services.clock.wallNow();
     this.lastUsedAt = services.clock.now();
     this.mailbox = new Mailbox(type.mailboxMax);
-    this.#epoch = services.epoch();
+    this.#returns = services.returns();
     this.#side = new GrainSide(this);
   }
 
@@ -294,29 +296,33 @@ export class Activation {
   }
 
   /**
-   * Somebody else may have written since this silo's epoch changed: then the etags are compared before the
+   * Somebody else may have written since a silo came back: then the etags are compared before the
    * next turn.
    */
   #isCurrent(): boolean {
-    const epoch = this.services.epoch();
-    if (this.#epoch === epoch) return true;
+    const returns = this.services.returns();
+    if (this.#returns === returns) return true;
     if (!this.#records) {
-      this.#epoch = epoch;
+      this.#returns = returns;
       return true;
     }
-    this.recheck();
+    this.#check();
     return false;
   }
 
-  /**
-   * Compares the records with the store before the next turn; ends the activation when somebody else has
-   * written.
-   */
-  recheck(): void {
-    const epoch = this.services.epoch();
-    if (!this.#records || this.#checking) return;
+  /** Before the next turn the records are to be compared with the store, whatever is known of them. */
+  doubt(): void {
+    this.#doubts++;
+    this.#returns = -1;
+  }
+
+  /** Compares the records with the store; ends the activation when somebody else has written. */
+  #check(): void {
+    if (this.#checking) return;
+    const returns = this.services.returns();
+    const doubts = this.#doubts;
     this.#checking = true;
-    this.#records
+    (this.#records as Records)
       .isCurrent()
       .then(
         (current) => {
@@ -326,7 +332,7 @@ export class Activation {
       )
       .finally(() => {
         this.#checking = false;
-        this.#epoch = epoch;
+        if (this.#doubts === doubts) this.#returns = returns;
         this.pump();
       });
   }

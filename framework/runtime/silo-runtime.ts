@@ -5,7 +5,7 @@ import { SiloGroups } from '../directory/silo-groups.ts';
 import { InvalidConfigError, SiloUnavailableError } from '../errors.ts';
 import type { GrainType } from '../grain/grain-type.ts';
 import type { GrainId } from '../identity/grain-id.ts';
-import { nodeName } from '../identity/silo-address.ts';
+import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
 import type { DetectionTimes } from '../membership/failure-detector.ts';
 import { Membership } from '../membership/membership.ts';
 import type { Node } from '../rpc/node.ts';
@@ -53,6 +53,8 @@ export class SiloRuntime {
   readonly root: RootCaller;
   readonly dispatcher: Dispatcher;
   readonly #collector: Collector;
+  /** Activations that have lost against another, and where that is. */
+  readonly #losers = new WeakMap<Activation, NodeAddress>();
   readonly #deadlocks: DeadlockDetector;
   readonly #gate: TurnGate;
   #emptied: (() => void) | undefined;
@@ -110,11 +112,13 @@ export class SiloRuntime {
     return {
       find,
       inPartition: (partition) => this.catalog.inPartition(partition),
-      yield: (id, activationId) => {
+      yield: (id, activationId, winner) => {
         const activation = find(id);
-        if (activation?.activationId === activationId) activation.deactivate('conflict');
+        if (activation?.activationId !== activationId) return;
+        this.#losers.set(activation, winner);
+        activation.deactivate('conflict');
       },
-      prevail: (id) => find(id)?.recheck(),
+      prevail: (id) => find(id)?.doubt(),
     };
   }
 
@@ -216,12 +220,14 @@ export class SiloRuntime {
       ...{ siloName: nodeName(address), clock, random, events, stores, log, outbound: this.outbound },
       grainType: (name) => types.get(name),
       mayTakeTurn: (activation, now) => this.#gate.mayTakeTurn(activation, now),
-      epoch: () => this.membership.epoch,
+      returns: () => this.membership.returns,
       blocked: (activation, call) => this.#deadlocks.blocked(activation, call),
       gone: (activation, waiting) => {
         this.catalog.remove(activation);
         this.workers.remove(activation);
-        if (activation.type.workers === undefined) this.directory.gone(activation.partition, activation);
+        if (activation.type.workers === undefined) {
+          this.directory.gone(activation.partition, activation, this.#losers.get(activation));
+        }
         for (const call of waiting) this.dispatcher.dispatch(call);
         if (this.#emptied && this.#isEmpty()) this.#emptied();
       },

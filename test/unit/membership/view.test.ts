@@ -139,6 +139,23 @@ describe('views', () => {
     expect(view.era).not.toBe(before);
   });
 
+  test('count who comes back, or turns up in the middle of its life, and not who joins in sight', () => {
+    const view = viewOf([silo('a')]);
+    const { returns } = view;
+    view.merge([silo('b', { status: 'joining' })]);
+    view.merge([silo('b')]);
+    view.merge([silo('b', { unreachable: true })]);
+    view.merge([silo('b', { status: 'left' })]);
+    view.merge([silo('c', { status: 'joining', epoch: 3 })]);
+    expect(view.returns).toBe(returns);
+    view.merge([silo('a', { epoch: 1 })]);
+    expect(view.returns).toBe(returns + 1);
+    view.merge([silo('d')]);
+    expect(view.returns).toBe(returns + 2);
+    view.merge([silo('b', { incarnation: 2, status: 'leaving' })]);
+    expect(view.returns).toBe(returns + 3);
+  });
+
   test('keep their era when a silo that is joining is gone before it became active', () => {
     const view = viewOf([silo('a'), silo('b', { status: 'joining' })]);
     const before = view.era;
