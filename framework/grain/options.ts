@@ -58,7 +58,7 @@ export interface StateOptions {
 
 /** What `ref.$with(...)` takes. */
 export interface CallOptions {
-  /** Milliseconds until the call fails with `CallTimeoutError`. */
+  /** Milliseconds until the call fails with `CallTimeoutError`; at least 1 and at most a day. */
   readonly timeoutMs?: number;
   /** Cancels the call: it fails with `CallCancelledError`, and the grain's `context.signal` aborts. */
   readonly signal?: AbortSignal;

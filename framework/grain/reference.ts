@@ -1,3 +1,4 @@
+import { InvalidConfigError } from '../errors.ts';
 import { type GrainId, typeOf } from '../identity/grain-id.ts';
 import type { GrainType, MethodSpec } from './grain-type.ts';
 import type { CallOptions } from './options.ts';
@@ -56,7 +57,9 @@ export class Reference {
     return this.#id;
   }
 
+  /** The same grain, called with these options. Throws `InvalidConfigError` when one is none. */
   $with(options: CallOptions): Reference {
+    checkCallOptions(this.#id, options);
     const Class = this.#caller.grainType(typeOf(this.#id))?.Reference ?? UntypedReference;
     return new Class(this.#id, this.#caller, { ...this.#options, ...options });
   }
@@ -83,6 +86,31 @@ export class Reference {
     return function (this: Reference, ...args: unknown[]) {
       return this.#caller.invokeOrStream({ target: this.#id, method, spec, args, options: this.#options });
     };
+  }
+}
+
+const CALL_OPTIONS: readonly string[] = [
+  'timeoutMs',
+  'signal',
+  'oneWay',
+  'request',
+] satisfies (keyof CallOptions)[];
+
+/** A misspelt option would change nothing, and a deadline that is no number would never come. */
+function checkCallOptions(id: GrainId, options: CallOptions): void {
+  const where = `${id}.$with()`;
+  for (const option of Object.keys(options)) {
+    if (CALL_OPTIONS.includes(option)) continue;
+    throw new InvalidConfigError(
+      `${where}: there is no option '${option}'; there are: ${CALL_OPTIONS.join(', ')}`,
+    );
+  }
+  const { timeoutMs = 0, signal } = options;
+  if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs)) {
+    throw new InvalidConfigError(`${where}: timeoutMs is ${timeoutMs}; it must be a number of milliseconds`);
+  }
+  if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+    throw new InvalidConfigError(`${where}: signal is no AbortSignal`);
   }
 }
 

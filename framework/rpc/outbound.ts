@@ -274,7 +274,10 @@ export class Outbound implements Replies {
   #admit(target: GrainId, method: string, signal: AbortSignal | undefined): void {
     const where = `${target}.${method}`;
     const options = { grain: target };
-    if (signal?.aborted) throw new CallCancelledError(`${where}: cancelled before it was sent`, options);
+    if (signal?.aborted) {
+      const text = `${where}: cancelled before it was sent`;
+      throw new CallCancelledError(text, { ...options, cause: signal.reason });
+    }
     if (this.#stopped) throw new SiloUnavailableError(`${where}: this node has stopped`, options);
     if (this.#pending.size >= LIMITS.pendingCalls) {
       const text = `${where}: ${LIMITS.pendingCalls} calls of this node wait for an answer; slow down`;

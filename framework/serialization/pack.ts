@@ -200,9 +200,11 @@ class Packer {
   }
 
   #tooLarge(): PayloadTooLargeError {
-    return new PayloadTooLargeError(
-      `${this.#trail.root} has more than ${LIMITS.callBytes} bytes; ` +
-        'keep what is large in a store, or send it as a stream',
-    );
+    const { root } = this.#trail;
+    const remedy =
+      root === 'state'
+        ? 'split it over several records or grains'
+        : 'keep what is large in a store, or send it as a stream';
+    return new PayloadTooLargeError(`${root} has more than ${LIMITS.callBytes} bytes; ${remedy}`);
   }
 }

@@ -188,6 +188,18 @@ describe.each(PLACES)('a call of a grain %s', (_where, open) => {
     });
   });
 
+  test.each([
+    ['is misspelt', { timeout: 5 }, 'timeout'],
+    ['is no number', { timeoutMs: Number.NaN }, 'NaN'],
+    ['is text', { timeoutMs: '5' }, 'timeoutMs'],
+    ['is no signal', { signal: {} }, 'AbortSignal'],
+    ['is no signal but its controller', { signal: new AbortController() }, 'AbortSignal'],
+  ])('with an option that %s is refused before it is made', (_what, options, named) => {
+    const victim = place.grain(Victim, 'v');
+    expect(() => victim.$with(options as never)).toThrow(InvalidConfigError);
+    expect(() => victim.$with(options as never)).toThrow(named);
+  });
+
   test('still works after all of that', async () => {
     expect(await place.grain(Victim, 'v').take()).toBe('taken');
   });

@@ -199,9 +199,11 @@ describe.each(PLACES)('calls of grains %s', (_where, open) => {
     const controller = new AbortController();
     const { signal } = controller;
     const waiting = worker.$with({ signal }).work(at('n2'));
-    controller.abort();
-    expect(await failure(waiting)).toMatchObject({ code: 'CALL_CANCELLED' });
-    expect(await failure(worker.$with({ signal }).work(at('n3')))).toMatchObject({ code: 'CALL_CANCELLED' });
+    const cause = new Error('the user has left');
+    controller.abort(cause);
+    expect(await failure(waiting)).toMatchObject({ code: 'CALL_CANCELLED', cause });
+    const late = worker.$with({ signal }).work(at('n3'));
+    expect(await failure(late)).toMatchObject({ code: 'CALL_CANCELLED', cause });
     await worker.ping();
     stage.release(at('n1'), at('n2'), at('n3'));
     await first;
