@@ -100,9 +100,14 @@ export class View {
   }
 }
 
-/** A silo that joins in sight is no return; one that turns up in the middle of its life is. */
+/**
+ * A silo that joins in sight is no return; one that turns up in the middle of its life is. So is one that
+ * comes back as a later start: how its earlier life ended was not seen, unless it left, and it may have
+ * written alone until then.
+ */
 function isReturn(known: SiloEntry | undefined, merged: SiloEntry): boolean {
   if (known?.incarnation === merged.incarnation) return merged.epoch > known.epoch;
+  if (known !== undefined && known.status !== 'left') return true;
   return merged.status === 'active' || merged.status === 'leaving';
 }
 

@@ -144,6 +144,25 @@ test('reads after the heal see what the other side wrote last, at once and from 
   }
 });
 
+test('what a silo wrote that was cut off and died there is seen when it has been started again', async () => {
+  await using cluster = await TestCluster.start({ silos: ['a', 'b', 'c'], grains: [Account] });
+  for (const key of keys(30)) await cluster.grain(Account, key).add('before');
+  cluster.partition(['a', 'b'], ['c']);
+  await cluster.settled();
+  for (const key of keys(30)) {
+    expect(await cluster.grain(Account, key).read()).toEqual(['before']);
+    await cluster.silo('c').grain(Account, key).add('alone');
+  }
+  cluster.crash('c');
+  cluster.heal();
+  await cluster.start('c');
+  await cluster.settled();
+  for (const key of keys(30)) {
+    const seen = await Promise.all(callers(cluster).map(({ grain }) => grain(key).read()));
+    for (const each of seen) expect(each, key).toEqual(['before', 'alone']);
+  }
+});
+
 test('calls that wait for the loser of a conflict are answered by the winner', async () => {
   await using cluster = await TestCluster.start({ silos: ['a', 'b'], grains: [Account] });
   const conflicts: string[] = [];

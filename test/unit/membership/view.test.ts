@@ -139,7 +139,7 @@ describe('views', () => {
     expect(view.era).not.toBe(before);
   });
 
-  test('count who comes back, or turns up in the middle of its life, and not who joins in sight', () => {
+  test('count who comes back, turns up in the middle of its life or is started again, not who joins in sight', () => {
     const view = viewOf([silo('a')]);
     const { returns } = view;
     view.merge([silo('b', { status: 'joining' })]);
@@ -154,6 +154,11 @@ describe('views', () => {
     expect(view.returns).toBe(returns + 2);
     view.merge([silo('b', { incarnation: 2, status: 'leaving' })]);
     expect(view.returns).toBe(returns + 3);
+    view.merge([silo('b', { incarnation: 2, status: 'left' })]);
+    view.merge([silo('b', { incarnation: 3, status: 'joining' })]);
+    expect(view.returns).toBe(returns + 3);
+    view.merge([silo('b', { incarnation: 4, status: 'joining' })]);
+    expect(view.returns).toBe(returns + 4);
   });
 
   test('keep their era when a silo that is joining is gone before it became active', () => {
