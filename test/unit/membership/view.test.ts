@@ -139,7 +139,7 @@ describe('views', () => {
     expect(view.era).not.toBe(before);
   });
 
-  test('count who comes back, turns up in the middle of its life or is started again, not who joins in sight', () => {
+  test('count who comes back or is started again, and not who joins or leaves in sight', () => {
     const view = viewOf([silo('a')]);
     const { returns } = view;
     view.merge([silo('b', { status: 'joining' })]);
