@@ -10,8 +10,8 @@ import { expect, test } from 'vitest';
  * - acknowledged <= stored <= acknowledged + unknown, no number is acknowledged twice, and what is
  *   idempotent is there once;
  * - no two turns of one activation overlap, and no call outlives its deadline or fails without a name;
- * - once the cluster has settled, each grain has one activation, the same from everywhere, and it answers with
- *   what is stored.
+ * - once the cluster has settled, each grain has one activation, the same from everywhere, and it answers
+ *   with what is stored.
  *
  * Time is real, so a seed repeats the trouble, not every race. `CHAOS_SEED=7 CHAOS_MS=60000` tries another
  * one, for longer.
@@ -22,7 +22,7 @@ const SILOS = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
 const GRAINS = 500;
 const CALLERS = 40;
 const TIMEOUT_MS = 3_000;
-/** A silo that is cut off for longer than this is taken for gone: soon, so that much happens in little time. */
+/** Who is cut off for longer than this is taken for gone: soon, so that much happens in little time. */
 const DETECTION = { heartbeatMs: 50, probeMs: 150, suspectMs: 400 };
 
 /** The call did not run, or what it wrote was refused. */
