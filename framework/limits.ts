@@ -52,6 +52,11 @@ export const LIMITS = Object.freeze({
   baggageBytes: 8 * 1024,
   /** Grains whose last known silo a node remembers, about 200 bytes each. */
   locations: 100_000,
+  /**
+   * Pending calls that are looked through before a grain's place is learned. With more, calls go on by way of
+   * the primary, which costs a hop; looking through all at each answer would cost more.
+   */
+  learnScan: 1_000,
   /** Silos that have left, or are gone, that a view remembers, so that old news cannot bring them back. */
   departedSilos: 1_000,
   /** Silos that watch one silo's heartbeat. A cluster up to one more than this is watched by everyone. */

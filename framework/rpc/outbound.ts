@@ -229,6 +229,7 @@ export class Outbound implements Replies {
    */
   #learn({ id, target }: PendingCall, from: NodeAddress): void {
     if (this.locator.locate(target) === from) return;
+    if (this.#pending.size > LIMITS.learnScan) return;
     for (const call of this.#pending.values()) {
       if (call.target === target && call.id !== id && call.sentTo !== from) return;
     }
