@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 
 describe('turns', () => {
-  test('follow each other for a slice of time, then the event loop goes round and they go on in order', () => {
+  test('follow each other for a slice; then the event loop goes round, and they go on in order', () => {
     const [a, b] = [activation('a'), activation('b')];
     expect(gate.mayTakeTurn(a, clock.now())).toBe(true);
     expect(gate.mayTakeTurn(a, clock.now() + 19)).toBe(true);
