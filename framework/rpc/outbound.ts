@@ -103,9 +103,15 @@ export class Outbound implements Replies {
   }
 
   stream(outgoing: OutgoingCall, origin: CallOrigin): AsyncIterableIterator<unknown> {
+    // The arguments are taken now; the call is sent when the first item is asked for.
+    let refused: unknown;
+    const args = takeArguments(outgoing.args, (error) => {
+      refused = aboutGrain(error, outgoing.target);
+    });
     return new StreamConsumer(origin.binder, {
       start: (outcome) => {
-        const call = this.#create(outgoing, origin, outcome, true);
+        if (!args) return void outcome.reject(refused);
+        const call = this.#create({ ...outgoing, args }, origin, outcome, true);
         if (call) this.#start(call, outgoing.options?.signal);
         return call;
       },
@@ -120,18 +126,22 @@ export class Outbound implements Replies {
    */
   invokeOrStream(outgoing: OutgoingCall, origin: CallOrigin): Promise<unknown> & AsyncIterable<unknown> {
     let stream = false;
+    // The arguments are taken now: the caller may change them before the tick ends.
+    let refused: unknown;
+    const args = takeArguments(outgoing.args, (error) => {
+      refused = aboutGrain(error, outgoing.target);
+    });
     const promise = new Promise((resolve, reject) => {
-      // The arguments are taken now: the caller may change them before the tick ends.
-      const taken = takeArguments(outgoing.args, reject);
-      if (!taken) return;
       queueMicrotask(() => {
-        if (!stream) this.invoke({ ...outgoing, args: taken }, origin).then(resolve, reject);
+        if (stream) return;
+        if (args) this.invoke({ ...outgoing, args }, origin).then(resolve, reject);
+        else reject(refused);
       });
     });
     return Object.assign(promise, {
       [Symbol.asyncIterator]: () => {
         stream = true;
-        return this.stream(outgoing, origin);
+        return this.stream({ ...outgoing, args: args ?? outgoing.args }, origin);
       },
     });
   }
