@@ -20,6 +20,7 @@ import { callItem, errorIn, ITEM, type Item, isCount } from './frames.ts';
 import { Locator } from './locator.ts';
 import type { Node } from './node.ts';
 import { CallOutcome, type Outcome, PendingCall } from './pending-call.ts';
+import { PendingCalls } from './pending-calls.ts';
 import { StreamConsumer } from './stream-consumer.ts';
 import { WaitingCalls } from './waiting-calls.ts';
 
@@ -61,13 +62,12 @@ const BOUNCE_MS = 100;
 export class Outbound implements Replies {
   readonly #options: OutboundOptions;
   readonly #node: Node;
-  readonly #pending = new Map<number, PendingCall>();
+  readonly #pending = new PendingCalls();
   readonly #wheel: DeadlineWheel;
   readonly #waiting = new WaitingCalls();
   /** Silos that have nothing more to say. */
   readonly #gone = new Set<NodeAddress>();
   readonly locator: Locator;
-  #lastId = 0;
   #stopped = false;
 
   constructor(options: OutboundOptions) {
@@ -80,7 +80,7 @@ export class Outbound implements Replies {
 
   /** Calls that a turn has made and waits for. */
   madeBy(link: string): PendingCall[] {
-    return [...this.#pending.values()].filter(({ chain }) => chain[chain.length - 1] === link);
+    return this.#pending.oldestFirst().filter(({ chain }) => chain[chain.length - 1] === link);
   }
 
   get stopped(): boolean {
@@ -150,7 +150,7 @@ export class Outbound implements Replies {
 
   /** Takes an item of the data lane that answers a call. */
   received(from: NodeAddress, item: Item): void {
-    const call = this.#pending.get(item[1] as number);
+    const call = this.#pending.get(item[1]);
     if (!call) return;
     switch (item[0]) {
       case ITEM.value:
@@ -213,7 +213,7 @@ export class Outbound implements Replies {
 
   undeliverable(to: NodeAddress, ticket: number): void {
     this.#options.cluster.suspect(to);
-    for (const call of this.#pending.values()) {
+    for (const call of this.#pending.oldestFirst()) {
       if (call.sentTo === to && call.ticket === ticket && call.progress === 'sent') {
         this.locator.forget(call.target);
         this.#again(call, `nobody listens at ${to}`);
@@ -224,7 +224,7 @@ export class Outbound implements Replies {
   /** Fails everything that waits. */
   stop(): void {
     this.#stopped = true;
-    for (const call of [...this.#pending.values()]) {
+    for (const call of this.#pending.oldestFirst()) {
       const { target: grain, method } = call;
       const error = new SiloUnavailableError(`${grain}.${method}: this node stopped`, { grain });
       this.#settle(call, () => call.reject(error));
@@ -240,7 +240,7 @@ export class Outbound implements Replies {
   #learn({ id, target }: PendingCall, from: NodeAddress): void {
     if (this.locator.locate(target) === from) return;
     if (this.#pending.size > LIMITS.learnScan) return;
-    for (const call of this.#pending.values()) {
+    for (const call of this.#pending.oldestFirst()) {
       if (call.target === target && call.id !== id && call.sentTo !== from) return;
     }
     this.locator.learn(target, from);
@@ -262,7 +262,7 @@ export class Outbound implements Replies {
       const deadline = this.#node.clock.now() + Math.min(Math.max(ownMs, 1), LIMITS.callTimeoutMaxMs);
       const fields: CallFields = {
         caller: this.#node.address,
-        id: ++this.#lastId,
+        id: this.#pending.nextId(),
         target,
         method,
         args,
@@ -311,7 +311,7 @@ export class Outbound implements Replies {
   }
 
   #start(call: PendingCall, signal: AbortSignal | undefined): void {
-    this.#pending.set(call.id, call);
+    this.#pending.add(call);
     this.#wheel.add(call);
     if (signal) {
       const abort = () =>
@@ -397,7 +397,7 @@ export class Outbound implements Replies {
   #lostSilo(silo: NodeAddress): void {
     const [oldest] = this.#gone.add(silo);
     if (this.#gone.size > LIMITS.departedSilos) this.#gone.delete(oldest as NodeAddress);
-    for (const call of [...this.#pending.values()]) {
+    for (const call of this.#pending.oldestFirst()) {
       if (call.sentTo === silo && call.progress === 'sent') this.#doubt(call, silo);
     }
   }
@@ -426,11 +426,11 @@ export class Outbound implements Replies {
   // ---- ending
 
   #owns(call: PendingCall): boolean {
-    return this.#pending.get(call.id) === call;
+    return this.#pending.has(call);
   }
 
   #settle(call: PendingCall, outcome: () => void): void {
-    if (!this.#pending.delete(call.id)) return;
+    if (!this.#pending.remove(call)) return;
     this.#wheel.remove(call);
     this.#waiting.delete(call);
     call.onSettled?.();

@@ -14,6 +14,9 @@ export class PendingCall extends Call implements Expiring {
   slot = -1;
   before: Expiring | undefined;
   after: Expiring | undefined;
+  /** Its neighbours among the calls that wait; `PendingCalls` links them. */
+  older: PendingCall | undefined;
+  newer: PendingCall | undefined;
   progress: Progress = 'notSent';
   /** Who has it, as far as is known. */
   sentTo: NodeAddress | undefined;
