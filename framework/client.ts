@@ -63,6 +63,7 @@ export class Client {
     const random = options.random ?? systemRandom;
     const address = nodeAddress(`client-${random.id().slice(0, 8)}`, clock.wallNow());
     const events = new RuntimeEvents();
+    if (options.onEvent) events.subscribe(options.onEvent);
     logEvents(events, loggerOf(options.log, { client: address }));
     const doors = { clock, random, transport: options.transport };
     const client = new Client(await Node.open(clusterName, address, doors, events), callTimeoutMs);

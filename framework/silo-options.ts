@@ -4,6 +4,7 @@ import { type GrainType, grainTypeOf } from './grain/grain-type.ts';
 import { isNodeName } from './identity/silo-address.ts';
 import { LIMITS } from './limits.ts';
 import { DETECTION, type DetectionTimes } from './membership/failure-detector.ts';
+import type { RuntimeListener } from './observability/events.ts';
 import type { LogOption } from './observability/log.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
 import type { GrainStore } from './storage/grain-store.ts';
@@ -23,6 +24,8 @@ export interface NodeOptions {
   readonly callTimeoutMs?: number;
   /** A pino logger, or a level. Default `'warn'`, to standard error. */
   readonly log?: LogOption;
+  /** Told everything from the first moment on; `subscribe` begins only when the node is there. */
+  readonly onEvent?: RuntimeListener;
   /** Time and chance, for simulations. */
   readonly clock?: Clock;
   readonly random?: Random;
@@ -71,6 +74,7 @@ const SILO_OPTIONS = new Set([
   'transport',
   'callTimeoutMs',
   'log',
+  'onEvent',
   'clock',
   'random',
   'grains',
@@ -82,7 +86,15 @@ const SILO_OPTIONS = new Set([
   'drainMs',
   'detection',
 ]); // prettier-ignore
-const CLIENT_OPTIONS = new Set(['cluster', 'transport', 'callTimeoutMs', 'log', 'clock', 'random']);
+const CLIENT_OPTIONS = new Set([
+  'cluster',
+  'transport',
+  'callTimeoutMs',
+  'log',
+  'onEvent',
+  'clock',
+  'random',
+]);
 const DETECTION_OPTIONS = new Set(Object.keys(DETECTION));
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 const STORE_METHODS = ['open', 'read', 'write', 'clear', 'close'] as const;
@@ -105,6 +117,7 @@ export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
     );
   }
   checkLog('Silo.start', options.log);
+  checkListener('Silo.start', options.onEvent);
   checkKnown('Silo.start: detection', options.detection ?? {}, DETECTION_OPTIONS);
   const detection = { ...DETECTION, ...options.detection };
   if (
@@ -135,6 +148,7 @@ export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
 export function checkClientOptions(options: NodeOptions): { cluster: string; callTimeoutMs: number } {
   checkKnown('Client.connect', options, CLIENT_OPTIONS);
   checkLog('Client.connect', options.log);
+  checkListener('Client.connect', options.onEvent);
   return {
     cluster: checkCluster('Client.connect', options.cluster),
     callTimeoutMs: checkTimeout('Client.connect', options.callTimeoutMs),
@@ -190,6 +204,11 @@ function checkLog(where: string, log: unknown): void {
   if (log === undefined || LOG_LEVELS.includes(log as string)) return;
   if (typeof log === 'object' && typeof (log as { child?: unknown } | null)?.child === 'function') return;
   throw invalid(where, 'log', log, `a pino logger or one of '${LOG_LEVELS.join("', '")}'`);
+}
+
+function checkListener(where: string, onEvent: unknown): void {
+  if (onEvent !== undefined && typeof onEvent !== 'function')
+    throw invalid(where, 'onEvent', onEvent, 'a function');
 }
 
 function checkCluster(where: string, cluster = 'granary'): string {

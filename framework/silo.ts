@@ -58,6 +58,7 @@ export class Silo {
     const incarnation = clock.wallNow();
     const address = nodeAddress(name, incarnation);
     const events = new RuntimeEvents();
+    if (options.onEvent) events.subscribe(options.onEvent);
     const log = loggerOf(options.log, { silo: name });
     logEvents(events, log);
     const opened: GrainStore[] = [];

@@ -35,19 +35,47 @@ export type RuntimeEvent =
       readonly loser: string;
       readonly loserSilo: NodeAddress;
     }
+  /** A turn, or one step of a stream. A call is the caller's address and the caller's number for it. */
   | {
-      readonly type: 'turnStarted';
+      readonly type: 'turnStarted' | 'turnEnded';
       readonly grain: string;
       readonly activationId: string;
       readonly method: string;
+      readonly caller: NodeAddress;
+      readonly callId: number;
+      /** Whether it may run beside others: with none, with those that only read, with any. */
+      readonly mode: 'exclusive' | 'readOnly' | 'interleave';
+      readonly stream: boolean;
     }
   | {
-      readonly type: 'turnEnded';
+      readonly type: 'callMade';
       readonly grain: string;
-      readonly activationId: string;
       readonly method: string;
+      readonly caller: NodeAddress;
+      readonly callId: number;
+      readonly timeoutMs: number;
+      readonly oneWay: boolean;
+      readonly stream: boolean;
+      /** May run more than once: the method is idempotent or only reads. */
+      readonly repeatable: boolean;
     }
-  | { readonly type: 'callRetried'; readonly grain: string; readonly method: string; readonly reason: string }
+  | {
+      readonly type: 'callSettled';
+      readonly grain: string;
+      readonly method: string;
+      readonly caller: NodeAddress;
+      readonly callId: number;
+      /** What it was rejected with; undefined when it was answered. */
+      readonly error: unknown;
+    }
+  | {
+      readonly type: 'callRetried';
+      readonly grain: string;
+      readonly method: string;
+      readonly caller: NodeAddress;
+      readonly callId: number;
+      readonly reason: string;
+    }
   | { readonly type: 'callForwarded'; readonly grain: string; readonly to: NodeAddress }
   | { readonly type: 'callExpired'; readonly grain: string; readonly method: string }
   | {
@@ -57,7 +85,16 @@ export type RuntimeEvent =
       readonly error: unknown;
     }
   | { readonly type: 'hookFailed'; readonly grain: string; readonly hook: string; readonly error: unknown }
-  | { readonly type: 'recordSaved'; readonly grain: string; readonly record: string; readonly etag: string }
+  /** An activation read, saved or cleared a record; the store has acknowledged it. */
+  | {
+      readonly type: 'recordRead' | 'recordSaved' | 'recordCleared';
+      readonly grain: string;
+      readonly activationId: string;
+      readonly record: string;
+      /** What the activation held before; undefined when it knew of no record. */
+      readonly before: string | undefined;
+      readonly etag: string | undefined;
+    }
   | { readonly type: 'listenerFailed'; readonly error: unknown };
 
 export type RuntimeEventType = RuntimeEvent['type'];
@@ -71,10 +108,14 @@ const FREQUENT: ReadonlySet<RuntimeEventType> = new Set([
   'activationGone',
   'turnStarted',
   'turnEnded',
+  'callMade',
+  'callSettled',
   'callRetried',
   'callForwarded',
   'callExpired',
+  'recordRead',
   'recordSaved',
+  'recordCleared',
 ]);
 
 /**

@@ -12,9 +12,10 @@ import { LIMITS } from '../limits.ts';
 import type { Cluster, Departure, Era } from '../membership/cluster.ts';
 import { copy, copyError, isInline, pack, unpack } from '../serialization/codec.ts';
 import { aboutGrain } from './about-grain.ts';
-import { checkSize, checkTexts } from './argument-size.ts';
+import { checkSize, checkTexts, takeArguments } from './arguments.ts';
 import { mergeBaggage } from './baggage.ts';
 import { type CallFields, FLAGS, LateCaller, NO_CHAIN, type Replies } from './call.ts';
+import { publishMade, publishRetried, publishSettled } from './call-events.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { callItem, errorIn, ITEM, type Item, isCount } from './frames.ts';
 import { Locator } from './locator.ts';
@@ -155,10 +156,10 @@ export class Outbound implements Replies {
     switch (item[0]) {
       case ITEM.value:
         this.#learn(call, from);
-        return this.#settle(call, () => this.#resolvePacked(call, item[2]));
+        return this.#fulfilPacked(call, item[2]);
       case ITEM.error:
         this.#learn(call, from);
-        return this.#settle(call, () => call.reject(errorIn(item[2])));
+        return this.#fail(call, errorIn(item[2]));
       case ITEM.moved:
         return this.#moved(call, item[2], item[3]);
       case ITEM.notRun:
@@ -189,11 +190,11 @@ export class Outbound implements Replies {
     } catch (error) {
       return this.error(call, error);
     }
-    this.#settle(call, () => call.resolve(taken));
+    this.#fulfil(call, taken);
   }
 
   error(call: PendingCall, error: unknown): void {
-    if (this.#owns(call)) this.#settle(call, () => call.reject(copyError(error)));
+    if (this.#owns(call)) this.#fail(call, copyError(error));
   }
 
   item(call: PendingCall, index: number, value: unknown): void {
@@ -227,7 +228,7 @@ export class Outbound implements Replies {
     for (const call of this.#pending.oldestFirst()) {
       const { target: grain, method } = call;
       const error = new SiloUnavailableError(`${grain}.${method}: this node stopped`, { grain });
-      this.#settle(call, () => call.reject(error));
+      this.#fail(call, error);
     }
   }
 
@@ -313,6 +314,7 @@ export class Outbound implements Replies {
   #start(call: PendingCall, signal: AbortSignal | undefined): void {
     this.#pending.add(call);
     this.#wheel.add(call);
+    if (this.#node.events.active) publishMade(this.#node.events, call, this.#node.clock.now());
     if (signal) {
       const abort = () =>
         this.#cancel(
@@ -360,7 +362,7 @@ export class Outbound implements Replies {
       call.ticket = 0; // until the frame leaves: word of the one before is not about this one
       this.#node.link.send(to, item, call);
     } catch (error) {
-      this.#settle(call, () => call.reject(error));
+      this.#fail(call, error);
     }
   }
 
@@ -373,8 +375,7 @@ export class Outbound implements Replies {
     call.notAt = undefined;
     call.obstacle = reason;
     call.attempts++;
-    if (events.active)
-      events.publish({ type: 'callRetried', grain: call.target, method: call.method, reason });
+    if (events.active) publishRetried(events, call, reason);
     this.#waiting.add(call);
     const most = Math.min(RETRY_MS.first * 2 ** Math.min(call.attempts - 1, 10), RETRY_MS.most);
     clock.after(most * (0.5 + random.next() / 2), () => this.#routeAll(this.#waiting.take(call.target)));
@@ -420,7 +421,7 @@ export class Outbound implements Replies {
     const text =
       `${grain}.${method}: silo ${silo} was lost before it answered; the call may have run. ` +
       'Mark the method idempotent or readOnly to have it tried again';
-    this.#settle(call, () => call.reject(new SiloUnavailableError(text, { grain })));
+    this.#fail(call, new SiloUnavailableError(text, { grain }));
   }
 
   // ---- ending
@@ -429,21 +430,33 @@ export class Outbound implements Replies {
     return this.#pending.has(call);
   }
 
-  #settle(call: PendingCall, outcome: () => void): void {
-    if (!this.#pending.remove(call)) return;
+  #fulfil(call: PendingCall, value: unknown): void {
+    if (this.#settle(call, undefined)) call.resolve(value);
+  }
+
+  #fulfilPacked(call: PendingCall, value: unknown): void {
+    if (!(value instanceof Uint8Array)) return this.#fulfil(call, value);
+    let unpacked: unknown;
+    try {
+      unpacked = unpack(value, call.binder);
+    } catch (error) {
+      return this.#fail(call, error);
+    }
+    this.#fulfil(call, unpacked);
+  }
+
+  #fail(call: PendingCall, error: unknown): void {
+    if (this.#settle(call, error)) call.reject(error);
+  }
+
+  /** False when the call has been settled before. */
+  #settle(call: PendingCall, error: unknown): boolean {
+    if (!this.#pending.remove(call)) return false;
     this.#wheel.remove(call);
     this.#waiting.delete(call);
     call.onSettled?.();
-    outcome();
-  }
-
-  #resolvePacked(call: PendingCall, value: unknown): void {
-    if (!(value instanceof Uint8Array)) return call.resolve(value);
-    try {
-      call.resolve(unpack(value, call.binder));
-    } catch (error) {
-      call.reject(error);
-    }
+    if (this.#node.events.active) publishSettled(this.#node.events, call, error);
+    return true;
   }
 
   #cancel(call: PendingCall, error: Error): void {
@@ -452,7 +465,7 @@ export class Outbound implements Replies {
     else if (call.progress === 'sent' && call.sentTo) {
       this.#node.link.send(call.sentTo, [ITEM.cancel, call.id, call.target]);
     }
-    this.#settle(call, () => call.reject(error));
+    this.#fail(call, error);
   }
 
   expired(call: PendingCall): void {
@@ -476,17 +489,5 @@ export class Outbound implements Replies {
     if (!this.#owns(call)) return;
     if (from === undefined) call.onCredit?.(items);
     else this.#node.link.send(from, [ITEM.credit, call.id, call.target, items]);
-  }
-}
-
-function takeArguments(
-  args: readonly unknown[],
-  reject: (error: unknown) => void,
-): readonly unknown[] | undefined {
-  try {
-    return args.map((arg, index) => copy(arg, `args[${index}]`));
-  } catch (error) {
-    reject(error);
-    return undefined;
   }
 }

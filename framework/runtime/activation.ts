@@ -429,7 +429,8 @@ export class Activation {
 
   #tell(type: 'turnStarted' | 'turnEnded', call: Call): void {
     const { id: grain, activationId } = this;
-    this.services.events.publish({ type, grain, activationId, method: call.method });
+    const { method, caller, id: callId, mode, stream } = call;
+    this.services.events.publish({ type, grain, activationId, method, caller, callId, mode, stream });
   }
 
   /** The caller waits no more. */

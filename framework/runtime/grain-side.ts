@@ -17,7 +17,7 @@ import { readBaggage } from '../rpc/baggage.ts';
 import { NO_CHAIN } from '../rpc/call.ts';
 import type { CallOrigin } from '../rpc/outbound.ts';
 import { referenceTo } from '../rpc/reference-codec.ts';
-import type { RecordOwner, Records } from '../storage/records.ts';
+import type { RecordEvent, RecordOwner, Records } from '../storage/records.ts';
 import type { Random } from '../system/random.ts';
 import type { Activation } from './activation.ts';
 
@@ -145,9 +145,10 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
     this.#activation.deactivate(reason);
   }
 
-  saved(record: string, etag: string): void {
-    const { events } = this.#activation.services;
-    if (events.active) events.publish({ type: 'recordSaved', grain: this.id, record, etag });
+  tell(type: RecordEvent, record: string, before: string | undefined, etag: string | undefined): void {
+    const { activationId, services } = this.#activation;
+    const { events } = services;
+    if (events.active) events.publish({ type, grain: this.id, activationId, record, before, etag });
   }
 
   // ---- calls that the grain makes

@@ -8,6 +8,8 @@ import type { GrainStore, RecordId, StoredRecord } from './grain-store.ts';
 /** First byte of a record: the format of what follows, a packed object of the fields. */
 const FORMAT = 1;
 
+export type RecordEvent = 'recordRead' | 'recordSaved' | 'recordCleared';
+
 /** What an activation does for its records. */
 export interface RecordOwner {
   readonly id: GrainId;
@@ -18,7 +20,8 @@ export interface RecordOwner {
   defaults(): Grain;
   /** A record could not be written as expected: what is in memory is not to be trusted any more. */
   spoiled(reason: 'stateConflict' | 'storeFailed'): void;
-  saved(record: string, etag: string): void;
+  /** What the store has acknowledged: the etag that this activation held before, and the one now. */
+  tell(event: RecordEvent, record: string, before: string | undefined, etag: string | undefined): void;
 }
 
 /**
@@ -46,7 +49,10 @@ export class Records {
   async load(grain: Grain): Promise<void> {
     const { records } = this.#owner.type;
     const stored = await Promise.all(records.map((spec) => this.#read(spec)));
-    for (const [index, spec] of records.entries()) this.#assign(grain, index, spec, stored[index], grain);
+    for (const [index, spec] of records.entries()) {
+      this.#assign(grain, index, spec, stored[index], grain);
+      this.#owner.tell('recordRead', spec.name, undefined, stored[index]?.etag);
+    }
   }
 
   /**
@@ -71,17 +77,21 @@ export class Records {
     const data = encode(grain, spec);
     await this.#write(async () => {
       const etag = await this.#attempt(spec, (store, id) => store.write(id, data, this.#etags[index]));
+      const before = this.#etags[index];
       this.#etags[index] = etag;
-      this.#owner.saved(name, etag);
+      this.#owner.tell('recordSaved', name, before, etag);
     });
   }
 
   async reload(grain: Grain, name: string): Promise<void> {
     const index = this.#index(name);
     const spec = this.#spec(index);
-    await this.#write(async () =>
-      this.#assign(grain, index, spec, await this.#read(spec), this.#owner.defaults()),
-    );
+    await this.#write(async () => {
+      const stored = await this.#read(spec);
+      const before = this.#etags[index];
+      this.#assign(grain, index, spec, stored, this.#owner.defaults());
+      this.#owner.tell('recordRead', name, before, stored?.etag);
+    });
   }
 
   async clear(grain: Grain, name: string): Promise<void> {
@@ -89,7 +99,9 @@ export class Records {
     const spec = this.#spec(index);
     await this.#write(async () => {
       await this.#attempt(spec, (store, id) => store.clear(id, this.#etags[index]));
+      const before = this.#etags[index];
       this.#assign(grain, index, spec, undefined, this.#owner.defaults());
+      this.#owner.tell('recordCleared', name, before, undefined);
     });
   }
 

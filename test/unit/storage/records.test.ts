@@ -27,7 +27,7 @@ async function notes(store: GrainStore): Promise<{ note: Note; records: Records;
     binder: undefined,
     defaults: make,
     spoiled: (reason) => spoiled.push(reason),
-    saved: () => {},
+    tell: () => {},
   };
   const records = new Records(owner, new Map([['default', store]]));
   const note = make();

@@ -1,5 +1,6 @@
 import { PayloadTooLargeError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
+import { copy } from '../serialization/codec.ts';
 import type { Call } from './call.ts';
 
 /**
@@ -21,4 +22,17 @@ export function checkSize(call: Call, bytes: { readonly length: number }): void 
       'keep large values in a store, or send them in pieces',
     { grain: call.target },
   );
+}
+
+/** Copies arguments that are sent later: their caller may change them meanwhile. */
+export function takeArguments(
+  args: readonly unknown[],
+  reject: (error: unknown) => void,
+): readonly unknown[] | undefined {
+  try {
+    return args.map((arg, index) => copy(arg, `args[${index}]`));
+  } catch (error) {
+    reject(error);
+    return undefined;
+  }
 }
