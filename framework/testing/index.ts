@@ -1,5 +1,19 @@
 /** For tests: a cluster in this process, and the suites that stores and transports must pass. */
 
+export {
+  checkLinearizable,
+  type Linearizability,
+  type LinearizabilityOptions,
+  type NotLinearizable,
+} from './linearizability/check-linearizable.ts';
+export { type CounterInput, counterModel } from './linearizability/counter-model.ts';
+export {
+  type RegisterInput,
+  type RegisterOutput,
+  type RegisterValue,
+  registerModel,
+} from './linearizability/register-model.ts';
+export type { Operation, Outcome, SequentialModel, Step } from './linearizability/sequential-model.ts';
 export { RecordingReceiver } from './recording-receiver.ts';
 export {
   describeStore,
