@@ -16,6 +16,14 @@ export {
 export type { Operation, Outcome, SequentialModel, Step } from './linearizability/sequential-model.ts';
 export { RecordingReceiver } from './recording-receiver.ts';
 export {
+  type SimulateOptions,
+  SimulationError,
+  type SimulationReport,
+  simulate,
+} from './simulation/simulate.ts';
+export { SimulatedCluster } from './simulation/simulated-cluster.ts';
+export { FAULTS, type FaultKind } from './simulation/swarm.ts';
+export {
   describeStore,
   type StoreConformanceCase,
   type StoreConformanceOptions,

@@ -9,73 +9,78 @@ import type { RuntimeEvent } from '../observability/events.ts';
 import { runtimeOf, Silo } from '../silo.ts';
 import type { SiloOptions } from '../silo-options.ts';
 import type { GrainStore } from '../storage/grain-store.ts';
-import { systemClock } from '../system/clock.ts';
-import { type InProcessNetwork, inProcess } from '../transport/in-process.ts';
+import type { InProcessNetwork } from '../transport/in-process.ts';
 import type { Transport } from '../transport/transport.ts';
-import { GatedStore } from './gated-store.ts';
+import { disagreements, type RunningSilo } from './agreement.ts';
+import { RealWorld } from './real-world.ts';
+import type { World } from './world.ts';
 
-export interface TestClusterOptions {
-  /** Names of the silos to start with. Default: a, b and c. */
-  readonly silos?: readonly string[];
+/** What every test cluster needs to know, in whatever world it lives. */
+export interface ClusterOptions {
   readonly grains: readonly GrainClass[];
-  /** Default: a network in this process, which can be cut. */
-  readonly transport?: Transport;
-  /** Shared by all silos. Default: one in memory. */
-  readonly stores?: Readonly<Record<string, GrainStore>>;
   /** For every silo. */
   readonly options?: Partial<Omit<SiloOptions, 'grains' | 'name' | 'transport' | 'stores'>>;
 }
 
-interface Running {
-  readonly silo: Silo;
-  readonly stores: readonly GatedStore[];
+export interface TestClusterOptions extends ClusterOptions {
+  /** Names of the silos to start with. Default: a, b and c. */
+  readonly silos?: readonly string[];
+  /** Default: a network in this process, which can be cut. */
+  readonly transport?: Transport;
+  /** Shared by all silos. Default: one in memory. */
+  readonly stores?: Readonly<Record<string, GrainStore>>;
 }
 
 /** How long `settled()` waits before it says what is still under way. */
 const SETTLE_MS = 20_000;
+const POLL_MS = 20;
 
 let clusters = 0;
 
 /**
  * Several silos and a client in this process, in real time, with a network that can be cut. For tests of
- * grains and of Granary itself.
+ * grains and of Granary itself. A simulation's is the same in virtual time.
  */
 export class TestCluster {
-  readonly #options: TestClusterOptions;
+  readonly #options: ClusterOptions;
   readonly #cluster: string;
-  readonly #network: InProcessNetwork | undefined;
-  readonly #transport: Transport;
-  readonly #stores: Readonly<Record<string, GrainStore>>;
-  readonly #running = new Map<string, Running>();
+  readonly #world: World;
+  readonly #running = new Map<string, Silo>();
   readonly #listeners = new Set<(silo: string, event: RuntimeEvent) => void>();
   readonly #waiters = new Set<() => void>();
-  readonly #cuts: (readonly [ReadonlySet<string>, ReadonlySet<string>])[] = [];
   #client: Client | undefined;
 
-  private constructor(options: TestClusterOptions) {
+  protected constructor(options: ClusterOptions, world: World, cluster: string) {
     this.#options = options;
-    this.#cluster = options.options?.cluster ?? `test-${++clusters}`;
-    this.#network = options.transport ? undefined : inProcess();
-    this.#transport = options.transport ?? (this.#network as InProcessNetwork);
-    this.#stores = options.stores ?? { default: memory() };
+    this.#world = world;
+    this.#cluster = options.options?.cluster ?? cluster;
   }
 
   /** Starts silos and client. */
   static async start(options: TestClusterOptions): Promise<TestCluster> {
-    const cluster = new TestCluster(options);
+    const world = new RealWorld(options.transport, options.stores ?? { default: memory() });
+    const cluster = new TestCluster(options, world, `test-${++clusters}`);
+    await cluster.begin(options.silos ?? ['a', 'b', 'c']);
+    world.clientAddress = cluster.client.address;
+    return cluster;
+  }
+
+  /** Starts silos and client; stops them again when one does not start. */
+  protected async begin(silos: readonly string[]): Promise<void> {
     try {
-      for (const name of options.silos ?? ['a', 'b', 'c']) await cluster.start(name);
-      const { log = 'silent', callTimeoutMs } = options.options ?? {};
-      cluster.#client = await Client.connect({
-        ...{ cluster: cluster.#cluster, transport: cluster.#transport, log },
+      for (const name of silos) await this.start(name);
+      const { log = 'silent', callTimeoutMs } = this.#options.options ?? {};
+      const { stores: _none, ...doors } = this.#world.enter('client');
+      this.#client = await Client.connect({
+        ...{ cluster: this.#cluster, log },
+        ...doors,
         ...(callTimeoutMs !== undefined && { callTimeoutMs }),
       });
-      await cluster.settled();
+      await this.settled();
     } catch (error) {
-      await cluster[Symbol.asyncDispose]();
+      await this[Symbol.asyncDispose]();
       throw error;
     }
-    return cluster;
   }
 
   /** The client, which is in no silo. */
@@ -86,10 +91,8 @@ export class TestCluster {
 
   /** The network, when it is the default one. */
   get network(): InProcessNetwork {
-    if (this.#network) return this.#network;
-    throw new InvalidConfigError(
-      'only the network inside the process can be cut; this cluster has a transport of its own',
-    );
+    if (this.#world instanceof RealWorld) return this.#world.network;
+    throw new InvalidConfigError('the network of a simulation is reached through its cluster');
   }
 
   /** Names of the silos that run. */
@@ -98,8 +101,8 @@ export class TestCluster {
   }
 
   silo(name: string): Silo {
-    const running = this.#running.get(name);
-    if (running) return running.silo;
+    const silo = this.#running.get(name);
+    if (silo) return silo;
     throw new Error(`no silo '${name}' runs; there are: ${this.names.join(', ') || 'none'}`);
   }
 
@@ -111,16 +114,9 @@ export class TestCluster {
   /** Starts one more silo, or one of a name that was there before. */
   async start(name: string, options: Partial<SiloOptions> = {}): Promise<Silo> {
     if (this.#running.has(name)) throw new Error(`silo '${name}' runs already`);
-    const gates = new Map<GrainStore, GatedStore>();
-    const stores = Object.entries(this.#stores).map(([store, shared]) => {
-      const gate = gates.get(shared) ?? new GatedStore(shared);
-      gates.set(shared, gate);
-      return [store, gate] as const;
-    });
     const silo = await Silo.start({
-      ...{ cluster: this.#cluster, name, transport: this.#transport, log: 'silent' },
-      grains: this.#options.grains,
-      stores: Object.fromEntries(stores),
+      ...{ cluster: this.#cluster, name, log: 'silent', grains: this.#options.grains },
+      ...this.#world.enter(name),
       ...this.#options.options,
       ...options,
     });
@@ -128,7 +124,7 @@ export class TestCluster {
       for (const listener of this.#listeners) listener(name, event);
       this.#wake();
     });
-    this.#running.set(name, { silo, stores: [...gates.values()] });
+    this.#running.set(name, silo);
     return silo;
   }
 
@@ -143,12 +139,8 @@ export class TestCluster {
   /** A silo is gone without a word, as by `kill -9`. */
   crash(name: string): void {
     const silo = this.silo(name);
-    const { stores } = this.#running.get(name) as Running;
     this.#running.delete(name);
-    const runtime = runtimeOf(silo);
-    for (const store of stores) store.crash();
-    this.#network?.crash(runtime.node.address);
-    void runtime.halt();
+    this.#world.crash(name, silo);
     this.#wake();
   }
 
@@ -157,19 +149,14 @@ export class TestCluster {
    * `'client'`. Throws when no silo of a name runs: a misspelt cut would cut nothing.
    */
   partition(groupA: readonly string[], groupB: readonly string[]): void {
-    const client = this.client.address;
     for (const name of [...groupA, ...groupB]) if (name !== 'client') this.silo(name);
-    const place = (group: readonly string[]) => group.map((name) => (name === 'client' ? client : name));
     const named = [...groupA, ...groupB].includes('client');
-    const first = named ? groupA : [...groupA, 'client'];
-    this.network.partition(place(first), place(groupB));
-    this.#cuts.push([new Set(first), new Set(groupB)]);
+    this.#world.cut(named ? groupA : [...groupA, 'client'], groupB);
   }
 
   /** Undoes every `partition`. */
   heal(): void {
-    this.network.heal();
-    this.#cuts.length = 0;
+    this.#world.heal();
   }
 
   /** Listens to what all silos tell, also those that start later. */
@@ -183,11 +170,12 @@ export class TestCluster {
    * While the network is cut, when that is so among those that can reach each other.
    */
   async settled(timeoutMs: number = SETTLE_MS): Promise<void> {
-    const deadline = systemClock.now() + timeoutMs;
+    const { clock } = this.#world;
+    const deadline = clock.now() + timeoutMs;
     for (;;) {
       const open = this.#unsettled();
       if (open.length === 0) return;
-      if (systemClock.now() > deadline)
+      if (clock.now() > deadline)
         throw new Error(`the cluster did not settle in ${timeoutMs} ms: ${open.join('; ')}`);
       await this.#change();
     }
@@ -197,8 +185,7 @@ export class TestCluster {
   activationsOf(type: GrainClass | string, key: GrainKey): { silo: string; activationId: string }[] {
     const name = typeof type === 'string' ? type : grainTypeOf(type).name;
     const id = grainIdOf(name, canonicalKey(name, key));
-    return [...this.#running].flatMap(([silo, running]) => {
-      const { catalog, directory, workers } = runtimeOf(running.silo);
+    return this.running.flatMap(({ name: silo, runtime: { catalog, directory, workers } }) => {
       const activation = catalog.find(directory.partitionOf(id), id);
       const all = activation ? [activation] : workers.find(id);
       return all.map(({ activationId }) => ({ silo, activationId }));
@@ -206,43 +193,27 @@ export class TestCluster {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#network?.heal();
+    this.#world.heal();
     await this.#client?.close();
     await Promise.all(this.names.map((name) => this.stop(name)));
   }
 
+  /** The parts of the silos that run. */
+  protected get running(): RunningSilo[] {
+    return [...this.#running].map(([name, silo]) => ({ name, runtime: runtimeOf(silo) }));
+  }
+
   /** What is still under way, in words. */
   #unsettled(): string[] {
-    const runtimes = [...this.#running].map(([name, { silo }]) => ({ name, runtime: runtimeOf(silo) }));
-    const open: string[] = [];
-    const eras = new Map<string, string>();
-    for (const { name, runtime } of runtimes) {
-      const mates = runtimes.filter((other) => !this.#areCut(name, other.name));
-      const present = mates
-        .map((other) => other.runtime.node.address)
-        .sort()
-        .join(', ');
-      const era = eras.get(present) ?? runtime.directory.era.id;
-      eras.set(present, era);
-      if (era !== runtime.directory.era.id) open.push(`${name} is in another era`);
-      const seen = [...runtime.directory.era.present].sort().join(', ');
-      if (seen !== present) open.push(`${name} sees ${seen || 'nobody'} instead of ${present}`);
-      else if (!runtime.directory.settled) open.push(`${name} waits for the others`);
-      else if (runtime.dispatcher.waiting > 0) open.push(`${name} places grains`);
-      if (runtime.membership.view.some((entry) => entry.status === 'joining' && !entry.unreachable)) {
-        open.push(`${name} knows of a silo that is joining`);
-      }
-    }
+    const { running } = this;
+    const areCut = (one: string, other: string) => this.#world.areCut(one, other);
+    const open = disagreements(running, areCut);
     const known = this.#client?.silos.join(', ');
-    const near = runtimes.find(({ name }) => !this.#areCut('client', name));
+    const near = running.find(({ name }) => !areCut('client', name));
     if (known !== undefined && near && known !== near.runtime.membership.era.ring.silos.join(', ')) {
       open.push(`the client knows ${known || 'nobody'}`);
     }
     return open;
-  }
-
-  #areCut(one: string, other: string): boolean {
-    return this.#cuts.some(([a, b]) => (a.has(one) && b.has(other)) || (a.has(other) && b.has(one)));
   }
 
   /** The next event of any silo, or a short while. */
@@ -253,7 +224,7 @@ export class TestCluster {
         this.#waiters.delete(done);
         resolve();
       };
-      const timer = systemClock.after(20, done);
+      const timer = this.#world.clock.after(POLL_MS, done);
       this.#waiters.add(done);
     });
   }

@@ -24,18 +24,16 @@ import { type Completed, type Timeline, timelineOf, type UnknownClass } from './
  * Read-only operations are placed as soon as they fit: they are in nobody's way.
  */
 export type SearchResult<I, O> =
-  | { readonly found: true; readonly steps: number }
-  | { readonly found: undefined; readonly steps: number }
   | {
-      readonly found: false;
+      readonly found: true;
       readonly steps: number;
-      /** The first to return that no order explains. */
-      readonly unexplained: Operation<I, O>;
-      /** An order of all that returned before it, and of what else had to run for that. */
-      readonly prefix: readonly Operation<I, O>[];
+      /** All that returned, and of the unknown what had to run. */
+      readonly order: readonly Operation<I, O>[];
       /** The fingerprint of the state after it. */
       readonly state: unknown;
-    };
+    }
+  /** False: there is none. Undefined: not decided within the steps allowed. */
+  | { readonly found: false | undefined; readonly steps: number };
 
 /** How far a walk came. */
 interface Arrival<S> {
@@ -48,6 +46,8 @@ interface Arrival<S> {
   readonly taken: readonly number[];
   /** The class of the unknown operation just placed, which the next must reveal. */
   readonly unrevealed: number | undefined;
+  /** What was last placed that may have changed the state, as a move. */
+  readonly setter: number | undefined;
   readonly before: Configuration<S> | undefined;
   /** Placed since `before`: completed ones by their index, an unknown one as what `unknownMove` says. */
   readonly placed: readonly number[];
@@ -85,7 +85,6 @@ class LinearizationSearch<S, I, O> {
   /** By level and place: what was taken on the ways there. */
   readonly #visited: Map<string, (readonly number[])[]>[] = [];
   readonly #states = new Map<unknown, number>();
-  #highest: Configuration<S> | undefined;
 
   constructor(model: SequentialModel<S, I, O>, timeline: Timeline<I, O>, maxSteps: number) {
     this.#model = model;
@@ -101,6 +100,7 @@ class LinearizationSearch<S, I, O> {
       ahead: [],
       taken: this.#unknown.map(() => 0),
       unrevealed: undefined,
+      setter: undefined,
       before: undefined,
       placed: [],
     });
@@ -117,17 +117,10 @@ class LinearizationSearch<S, I, O> {
       if (move === undefined) queue.head++;
       else level = Math.max(level, this.#take(configuration, move));
     }
-    if (level >= 0) return { found: true, steps: this.#steps };
-    return this.#failure();
-  }
-
-  #failure(): SearchResult<I, O> {
-    const highest = this.#highest;
-    const unexplained = highest && this.#completed[highest.level]?.operation;
-    if (!unexplained) throw new Error('A search without a start');
-    const prefix = this.#order(highest);
-    const state = this.#model.fingerprint(highest.state);
-    return { found: false, steps: this.#steps, unexplained, prefix, state };
+    const last = this.#queues[level]?.waiting[0];
+    if (!last) return { found: false, steps: this.#steps };
+    const state = this.#model.fingerprint(last.state);
+    return { found: true, steps: this.#steps, order: this.#order(last), state };
   }
 
   /** The next untried way on: the operation of this level alone, then what may come before it. */
@@ -177,6 +170,7 @@ class LinearizationSearch<S, I, O> {
       ahead: here ? ahead : insert(ahead, move),
       taken: configuration.taken,
       unrevealed: undefined,
+      setter: move,
       before: configuration,
       placed: [move],
     });
@@ -193,8 +187,28 @@ class LinearizationSearch<S, I, O> {
       ahead,
       taken: taken.map((count, each) => (each === index ? count + 1 : count)),
       unrevealed: index,
+      setter: unknownMove(index),
       before: configuration,
       placed: [unknownMove(index)],
+    });
+  }
+
+  /**
+   * Whether the state before was the last in which some operation yet to be placed could fit: all that it
+   * might reveal has been placed. With a value of its own for every write, a write is thus not overwritten
+   * before all who read it are placed, however much later they were called.
+   */
+  #isDeadEnd({ state, level, ahead, taken, before }: Arrival<S>): boolean {
+    const isPlaced = (index: number) => index < level || ahead.includes(index);
+    const isSpent = (index: number) => {
+      const unknown = this.#unknown[index];
+      return !unknown || unknown.lastUse < level || (taken[index] ?? 0) >= unknown.operations.length;
+    };
+    return this.#timeline.revealersOf(before?.setter).some((index) => {
+      const operation = this.#completed[index];
+      if (!operation || isPlaced(index) || !operation.reveals.every(isSpent)) return false;
+      const sources = this.#timeline.sourcesOf(index);
+      return sources?.every(isPlaced) && !this.#step(state, operation);
     });
   }
 
@@ -215,8 +229,7 @@ class LinearizationSearch<S, I, O> {
       level++;
     }
     if (level > (configuration.before?.level ?? 0)) taken = this.#forgotten(taken, level);
-    const { state, before } = configuration;
-    return { state, level, ahead, taken, unrevealed, before, placed, moves: undefined, tried: 0 };
+    return { ...configuration, level, ahead, taken, unrevealed, placed, moves: undefined, tried: 0 };
   }
 
   #forgotten(taken: readonly number[], level: number): readonly number[] {
@@ -240,6 +253,7 @@ class LinearizationSearch<S, I, O> {
 
   /** Queues it, unless a way that took no more has been here. */
   #enter(arrival: Arrival<S>): number {
+    if (this.#isDeadEnd(arrival)) return -1;
     const configuration = this.#settled(arrival);
     const { level, ahead, taken, unrevealed, state } = configuration;
     this.#visited[level] ??= new Map();
@@ -253,7 +267,6 @@ class LinearizationSearch<S, I, O> {
     if (sets.length < COMPARED_SETS) sets.push(taken);
     for (let each = this.#queues.length; each <= level; each++) this.#queues[each] = { waiting: [], head: 0 };
     this.#queues[level]?.waiting.push(configuration);
-    if (!this.#highest || level > this.#highest.level) this.#highest = configuration;
     return level;
   }
 

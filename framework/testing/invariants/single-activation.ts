@@ -1,0 +1,136 @@
+import { typeOf } from '../../identity/grain-id.ts';
+import type { NodeAddress } from '../../identity/silo-address.ts';
+import type { Invariant } from './invariant.ts';
+import type { Observation } from './observation.ts';
+
+export interface SingleActivationOptions {
+  /** Names of the grain types that are stateless workers, which may be active several times. */
+  readonly workerTypes: readonly string[];
+  /** How long what was set off before the cluster was in order may still have effects, in milliseconds. */
+  readonly graceMs: number;
+  /** How long a silo that stops waits for a turn. One that takes longer is given up, and may be overlapped. */
+  readonly drainMs: number;
+}
+
+interface Activation {
+  readonly node: NodeAddress;
+  /** In which time of order it took its latest turn. */
+  order: number;
+  /** Turns that run, and when the first of them began. */
+  running: number;
+  runsSince: number;
+}
+
+const DISORDER = Number.POSITIVE_INFINITY;
+
+/**
+ * Guarantee 2: while the cluster is in order, no turn of a grain starts beside another activation of it that
+ * has taken a turn in the same time of order and is not gone.
+ *
+ * It is in order when the network is whole and all silos agree; and it stays so, agreed or not, while silos
+ * only join and leave. A cut, a crash or a pause ends it until all agree again. So no turns overlap when
+ * silos come and go in a whole network, and none at all after an agreement; what a split has made double
+ * counts only when it takes turns after the heal was agreed on.
+ */
+export class SingleActivation implements Invariant {
+  readonly name = 'single activation';
+  readonly #options: SingleActivationOptions;
+  readonly #grains = new Map<string, Map<string, Activation>>();
+  #whole = true;
+  #agreed = false;
+  /** Since the last agreement there were only joins and leaves. */
+  #calm = false;
+  /** When the cluster came to be in order, the grace included. Names this time of order, too. */
+  #order = DISORDER;
+
+  constructor(options: SingleActivationOptions) {
+    this.#options = options;
+  }
+
+  observe({ at, node, event }: Observation): string | undefined {
+    switch (event.type) {
+      case 'turnStarted':
+        return this.#started(at, node, event.grain, event.activationId, event.method);
+      case 'turnEnded': {
+        const activation = this.#grains.get(event.grain)?.get(event.activationId);
+        if (activation && activation.running > 0) activation.running--;
+        return undefined;
+      }
+      case 'activationGone':
+        this.#forget(event.grain, event.activationId);
+        return undefined;
+      case 'networkChanged':
+        this.#whole = event.whole;
+        return this.#reorder(at, !event.whole);
+      case 'agreementChanged':
+        this.#agreed = event.agreed;
+        return this.#reorder(at, false);
+      case 'nodePaused':
+      case 'nodeResumed':
+        return this.#reorder(at, true);
+      case 'nodeCrashed':
+      case 'siloReplaced':
+        this.#ended(node);
+        return this.#reorder(at, true);
+      case 'siloStopped':
+        this.#ended(node);
+        return undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  finish(): readonly string[] {
+    return [];
+  }
+
+  #reorder(at: number, disturbed: boolean): undefined {
+    if (disturbed) {
+      this.#calm = false;
+      this.#order = DISORDER;
+    }
+    if (!this.#whole) return;
+    if (this.#agreed) this.#calm = !disturbed || this.#calm;
+    if (!this.#agreed && !this.#calm) this.#order = DISORDER;
+    else if (this.#order === DISORDER) this.#order = at + this.#options.graceMs;
+  }
+
+  #started(at: number, node: NodeAddress, grain: string, id: string, method: string): string | undefined {
+    if (this.#options.workerTypes.includes(typeOf(grain))) return undefined;
+    let activations = this.#grains.get(grain);
+    if (!activations) {
+      activations = new Map();
+      this.#grains.set(grain, activations);
+    }
+    let own = activations.get(id);
+    if (!own) {
+      own = { node, order: DISORDER, running: 0, runsSince: at };
+      activations.set(id, own);
+    }
+    if (own.running++ === 0) own.runsSince = at;
+    if (at < this.#order) return undefined;
+    own.order = this.#order;
+    if (activations.size === 1) return undefined;
+    for (const [other, rival] of activations) {
+      if (rival === own || rival.order !== this.#order || this.#isGivenUp(rival, at)) continue;
+      const doing = rival.running > 0 ? 'runs a turn' : 'has taken turns and is not gone';
+      return `${grain}: ${method} started in activation ${id} on ${node} while ${other} on ${rival.node} ${doing}`;
+    }
+    return undefined;
+  }
+
+  #isGivenUp(activation: Activation, at: number): boolean {
+    return activation.running > 0 && at - activation.runsSince >= this.#options.drainMs;
+  }
+
+  #forget(grain: string, id: string): void {
+    const activations = this.#grains.get(grain);
+    if (activations?.delete(id) && activations.size === 0) this.#grains.delete(grain);
+  }
+
+  #ended(node: NodeAddress): void {
+    for (const [grain, activations] of this.#grains) {
+      for (const [id, activation] of activations) if (activation.node === node) this.#forget(grain, id);
+    }
+  }
+}

@@ -1,0 +1,154 @@
+import { memory } from '../../../persistence/memory.ts';
+import { InvalidConfigError } from '../../errors.ts';
+import { grainTypeOf } from '../../grain/grain-type.ts';
+import type { GrainStore } from '../../storage/grain-store.ts';
+import type { ClusterOptions } from '../test-cluster.ts';
+import { ownGlobals } from './globals.ts';
+import { currentHost } from './host.ts';
+import { SimulatedCluster } from './simulated-cluster.ts';
+import { Simulation } from './simulation.ts';
+import { type FaultKind, Swarm } from './swarm.ts';
+
+export interface SimulateOptions extends ClusterOptions {
+  /** Decides everything that chance decides. A whole number from 0 to 2^52. */
+  readonly seed: number;
+  /** How many silos to start with, or their names. Default 3. */
+  readonly silos?: number | readonly string[];
+  /** Shared by all silos. Default: one in memory. */
+  readonly stores?: Readonly<Record<string, GrainStore>>;
+  /**
+   * Trouble that the seed makes while the story runs: a choice among all kinds (`'swarm'`), or kinds by name.
+   * Default: none but what the story makes itself.
+   */
+  readonly faults?: 'swarm' | readonly FaultKind[];
+  /** Virtual milliseconds after which a story that has not ended is given up. Default one hour. */
+  readonly maxMs?: number;
+  /** Told every step, as a line. */
+  readonly trace?: (line: string) => void;
+}
+
+export interface SimulationReport {
+  readonly seed: number;
+  /** Things that happened: timers, arrivals, answers of stores. */
+  readonly events: number;
+  readonly virtualMs: number;
+  /** Two runs of the same hash were the same, event by event. */
+  readonly traceHash: string;
+}
+
+/** A story that failed, or an invariant that did not hold. `cause` is what went wrong. */
+export class SimulationError extends Error {
+  readonly seed: number;
+  readonly events: number;
+  readonly virtualMs: number;
+  /** The last things that happened, the oldest first. */
+  readonly history: readonly string[];
+
+  constructor(report: Omit<SimulationReport, 'traceHash'>, history: readonly string[], cause: unknown) {
+    const { seed, events, virtualMs } = report;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const shown = history.slice(-SHOWN).join('\n');
+    const when = `after ${events} events, at ${virtualMs.toFixed(3)} ms`;
+    super(`seed ${seed}, ${when}: ${why}\nThe last events:\n${shown}`, { cause });
+    this.name = 'SimulationError';
+    this.seed = seed;
+    this.events = events;
+    this.virtualMs = virtualMs;
+    this.history = history;
+  }
+}
+
+/** Lines of history in the message of an error, and in its field. */
+const SHOWN = 25;
+const KEPT = 400;
+/** How long the cluster may take to settle after all trouble has ended, in virtual milliseconds. */
+const SETTLE_MS = 60_000;
+
+/**
+ * Runs a story on a cluster in virtual time. The seed decides every delay and, with `faults`, all trouble;
+ * the same seed makes the same run. While the story runs, the invariants of docs/testing.md are checked
+ * after every event. When it has ended, everything heals; then the cluster must settle, agree, and leave
+ * nothing behind when it stops.
+ *
+ * Rejects with `SimulationError` when the story fails or an invariant does not hold, and with
+ * `InvalidConfigError` when an option is wrong.
+ */
+export async function simulate(
+  options: SimulateOptions,
+  story: (cluster: SimulatedCluster) => Promise<void>,
+): Promise<SimulationReport> {
+  const silos = siloNames(options.silos ?? 3);
+  check(options);
+  const simulation = new Simulation({
+    seed: options.seed,
+    stores: options.stores ?? { default: memory() },
+    workerTypes: options.grains.map(grainTypeOf).flatMap(({ name, workers }) => (workers ? [name] : [])),
+    trace: options.trace,
+  });
+  const cluster = new SimulatedCluster(options, simulation);
+  const { engine } = simulation;
+  const disown = ownGlobals();
+  try {
+    let over = false;
+    const live = async () => {
+      await cluster.begin(silos);
+      const swarm = options.faults && new Swarm(cluster, silos, options.faults);
+      await story(cluster);
+      await swarm?.stop();
+      await end(cluster, simulation);
+    };
+    const limit = simulation.story.timer(options.maxMs ?? 3_600_000, () =>
+      engine.fail(new Error('the story does not end; what it waits for may not be part of the simulation')),
+    );
+    simulation.story.run(live).then(
+      () => {
+        over = true;
+        limit.cancel();
+      },
+      (error) => engine.fail(error),
+    );
+    await engine.drive(() => over);
+    return { ...soFar(simulation, options.seed), traceHash: engine.hash.digest };
+  } catch (error) {
+    throw new SimulationError(soFar(simulation, options.seed), simulation.history.last(KEPT), error);
+  } finally {
+    disown();
+  }
+}
+
+/** Everything heals; the cluster must settle, agree, and leave nothing behind. */
+async function end(cluster: SimulatedCluster, simulation: Simulation): Promise<void> {
+  cluster.calm();
+  await cluster.settled(SETTLE_MS);
+  cluster.examine();
+  await cluster.end();
+  simulation.finish();
+}
+
+function soFar({ engine }: Simulation, seed: number): Omit<SimulationReport, 'traceHash'> {
+  return { seed, events: engine.events, virtualMs: engine.now };
+}
+
+function siloNames(silos: number | readonly string[]): readonly string[] {
+  if (typeof silos !== 'number') return silos;
+  if (!Number.isInteger(silos) || silos < 1 || silos > 10_000) {
+    throw new InvalidConfigError(
+      `simulate: silos is ${silos}; it must be a whole number from 1 to 10000, or names`,
+    );
+  }
+  return Array.from({ length: silos }, (_, i) => (silos > 26 ? `silo-${i}` : String.fromCharCode(97 + i)));
+}
+
+function check({ seed, grains }: SimulateOptions): void {
+  if (!Number.isSafeInteger(seed) || seed < 0 || seed > 2 ** 52) {
+    throw new InvalidConfigError(
+      `simulate: seed is ${String(seed)}; it must be a whole number from 0 to 2^52`,
+    );
+  }
+  if (!Array.isArray(grains) || grains.length === 0) {
+    throw new InvalidConfigError(
+      'simulate: grains is empty; list the grain classes that the silos can activate',
+    );
+  }
+  if (currentHost()) throw new InvalidConfigError('simulate: a simulation cannot run within another one');
+}
