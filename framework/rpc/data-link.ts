@@ -3,8 +3,9 @@ import type { RuntimeEvents } from '../observability/events.ts';
 import { decodeFrame, encodeFrame } from '../serialization/frame.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Endpoint } from '../transport/transport.ts';
-import { FRAME, type Item, PART } from './frames.ts';
+import { FRAME, type Item, isCount, PART } from './frames.ts';
 import { Reassembly } from './reassembly.ts';
+import { ReceivedFrames } from './received-frames.ts';
 
 /** Told the ticket that something left with, so that it can be found again if nobody received it. */
 export interface Ticketed {
@@ -13,6 +14,8 @@ export interface Ticketed {
 
 interface Outbox {
   readonly to: NodeAddress;
+  /** Of the last frame. A frame that arrives twice is known by it. */
+  number: number;
   items: Item[];
   riders: (Ticketed | undefined)[];
 }
@@ -38,6 +41,9 @@ export class DataLink {
   #endpoint: Endpoint | undefined;
   #lastTicket = 0;
   #lastMessage = 0;
+  readonly #received = new ReceivedFrames();
+  /** The highest number that a frame had to a node whose outbox has been let go of. */
+  #forgotten = 0;
 
   onItem: (from: NodeAddress, item: Item) => void = () => {};
 
@@ -56,7 +62,8 @@ export class DataLink {
   send(to: NodeAddress, item: Item, rider?: Ticketed): void {
     let outbox = this.#outboxes.get(to);
     if (!outbox) {
-      outbox = { to, items: [], riders: [] };
+      // Above all that went to this node before, should it have been forgotten meanwhile.
+      outbox = { to, number: this.#forgotten, items: [], riders: [] };
       this.#outboxes.set(to, outbox);
     }
     if (outbox.items.length === 0) {
@@ -82,7 +89,10 @@ export class DataLink {
       return;
     }
     if (version !== FRAME) return this.#drop(`frame version ${String(version)} from ${from}`);
-    for (let i = 2; i < frame.length; i++) {
+    const number = frame[2];
+    if (!isCount(number) || number === 0) return this.#drop(`a frame without a number from ${from}`);
+    if (!this.#received.take(from, number)) return;
+    for (let i = 3; i < frame.length; i++) {
       const item = frame[i];
       if (Array.isArray(item)) this.onItem(from, item);
       else this.#drop(`a malformed item from ${from}`);
@@ -96,7 +106,10 @@ export class DataLink {
 
   /** Lets go of a node's outbox, unless something is in it. */
   forget(node: NodeAddress): void {
-    if (this.#outboxes.get(node)?.items.length === 0) this.#outboxes.delete(node);
+    const outbox = this.#outboxes.get(node);
+    if (outbox?.items.length !== 0) return;
+    this.#forgotten = Math.max(this.#forgotten, outbox.number);
+    this.#outboxes.delete(node);
   }
 
   /** Sends what is pending now instead of at the end of the tick. */
@@ -111,25 +124,27 @@ export class DataLink {
     const dirty = this.#dirty;
     this.#dirty = [];
     for (const outbox of dirty) {
-      const { to, items, riders } = outbox;
+      const { items, riders } = outbox;
       outbox.items = [];
       outbox.riders = [];
-      this.#sendItems(to, items, riders);
+      this.#sendItems(outbox, items, riders);
     }
     // Clients come and go, and nobody says when one is gone for good.
     if (this.#outboxes.size > OUTBOXES) for (const to of this.#outboxes.keys()) this.forget(to);
   };
 
-  #sendItems(to: NodeAddress, items: Item[], riders: (Ticketed | undefined)[]): void {
+  #sendItems(outbox: Outbox, items: Item[], riders: (Ticketed | undefined)[]): void {
     const endpoint = this.#endpoint;
     if (!endpoint || items.length === 0) return;
-    const bytes = encodeFrame([FRAME, this.#self, ...items]);
+    const { to } = outbox;
+    const bytes = encodeFrame([FRAME, this.#self, outbox.number + 1, ...items]);
     if (bytes.length > endpoint.maxPayloadBytes && items.length > 1) {
       const half = items.length >> 1;
-      this.#sendItems(to, items.slice(0, half), riders.slice(0, half));
-      this.#sendItems(to, items.slice(half), riders.slice(half));
+      this.#sendItems(outbox, items.slice(0, half), riders.slice(0, half));
+      this.#sendItems(outbox, items.slice(half), riders.slice(half));
       return;
     }
+    outbox.number++;
     const ticket = ++this.#lastTicket;
     for (const rider of riders) if (rider) rider.ticket = ticket;
     if (bytes.length <= endpoint.maxPayloadBytes) endpoint.send('data', to, bytes, ticket);

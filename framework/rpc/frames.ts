@@ -5,9 +5,9 @@ import { decodeError, isInline, pack, unpack } from '../serialization/codec.ts';
 import type { Call } from './call.ts';
 
 /**
- * What travels on the data lane. A frame is `[version, sender, item, …]`, each item an array that starts with
- * its kind; trailing elements that have their usual value are left out. docs/protocol.md describes all of it
- * for other implementations.
+ * What travels on the data lane. A frame is `[version, sender, number, item, …]`, each item an array that
+ * starts with its kind; trailing elements that have their usual value are left out. docs/protocol.md
+ * describes all of it for other implementations.
  */
 export const FRAME = 1;
 export const PART = 2;

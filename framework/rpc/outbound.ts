@@ -93,6 +93,11 @@ export class Outbound implements Replies {
     return this.#pending.size;
   }
 
+  /** Grains that calls wait to be sent to. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   invoke(outgoing: OutgoingCall, origin: CallOrigin): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const outcome = new CallOutcome(resolve, reject, (call) => this.expired(call));

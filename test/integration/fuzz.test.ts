@@ -132,16 +132,17 @@ describe('hostile messages on every subject', () => {
   test.each([
     ['nothing', []],
     ['no sender', [FRAME]],
-    ['a sender that is no text', [FRAME, 7, [ITEM.call, 1, 'Plain/x', 'add', [1, 2], 1_000]]],
-    ['another version', [99, STRANGER, [ITEM.call, 1, 'Plain/x', 'add', [1, 2], 1_000]]],
-    ['an item that is none', [FRAME, STRANGER, 'item', 7, null]],
-    ['an unknown kind of item', [FRAME, STRANGER, [77, 1]]],
-    ['an id that is none', [FRAME, STRANGER, [ITEM.call, -1, 'Plain/x', 'add', [1, 2], 1_000]]],
-    ['a grain that is none', [FRAME, STRANGER, [ITEM.call, 1, '../../etc', 'add', [1, 2], 1_000]]],
-    ['a deadline that is none', [FRAME, STRANGER, [ITEM.call, 1, 'Plain/x', 'add', [1, 2], Number.NaN]]],
-    ['arguments that are none', [FRAME, STRANGER, [ITEM.call, 1, 'Plain/x', 'add', 'text', 1_000]]],
-    ['a sender that cannot be a subject', [FRAME, 'a.>', [ITEM.call, 1, 'Plain/x', 'add', [1, 2], 1_000]]],
-    ['a sender with spaces', [FRAME, 'a b\r\nPUB x 0', [ITEM.call, 1, 'Plain/x', 'add', [1, 2], 1_000]]],
+    ['a sender that is no text', [FRAME, 7, 1, [ITEM.call, 1, 'Plain/x', 'add', [1, 2], 1_000]]],
+    ['another version', [99, STRANGER, 1, [ITEM.call, 1, 'Plain/x', 'add', [1, 2], 1_000]]],
+    ['no number', [FRAME, STRANGER, [ITEM.call, 1, 'Plain/x', 'add', [1, 2], 1_000]]],
+    ['an item that is none', [FRAME, STRANGER, 1, 'item', 7, null]],
+    ['an unknown kind of item', [FRAME, STRANGER, 2, [77, 1]]],
+    ['an id that is none', [FRAME, STRANGER, 3, [ITEM.call, -1, 'Plain/x', 'add', [1, 2], 1_000]]],
+    ['a grain that is none', [FRAME, STRANGER, 4, [ITEM.call, 1, '../../etc', 'add', [1, 2], 1_000]]],
+    ['a deadline that is none', [FRAME, STRANGER, 5, [ITEM.call, 1, 'Plain/x', 'add', [1, 2], Number.NaN]]],
+    ['arguments that are none', [FRAME, STRANGER, 6, [ITEM.call, 1, 'Plain/x', 'add', 'text', 1_000]]],
+    ['a sender that cannot be a subject', [FRAME, 'a.>', 1, [ITEM.call, 1, 'Plain/x', 'add', [1, 2], 1_000]]],
+    ['a sender with spaces', [FRAME, 'a b\r\nPUB x 0', 1, [ITEM.call, 1, 'Plain/x', 'add', [1, 2], 1_000]]],
     ['a part out of order', [2, STRANGER, 1, 5, 3, new Uint8Array(3)]],
     ['parts without end', [2, STRANGER, 1, 0, 2 ** 40, new Uint8Array(3)]],
   ])('a frame with %s is survived', async (_what, frame) => {
@@ -153,14 +154,17 @@ describe('hostile messages on every subject', () => {
 });
 
 describe('a foreign frame', () => {
+  // A number that has come already is a duplicate.
+  let frames = 1_000;
+
   /** Calls a grain as another implementation of the protocol would. */
   async function call(target: string, method: string, args: unknown): Promise<unknown[]> {
     const reply = connection.subscribe(`granary.${CLUSTER}.data.${STRANGER}`, { max: 3 });
     const item = [ITEM.call, 5, target, method, args, 5_000];
     const to = runtimeOf(silos[0] as Silo).node.address;
-    connection.publish(`granary.${CLUSTER}.data.${to}`, encodeFrame([FRAME, STRANGER, item]));
+    connection.publish(`granary.${CLUSTER}.data.${to}`, encodeFrame([FRAME, STRANGER, ++frames, item]));
     for await (const { data } of reply) {
-      const [, , ...items] = decodeFrame(data) as [number, string, ...unknown[][]];
+      const [, , , ...items] = decodeFrame(data) as [number, string, number, ...unknown[][]];
       const answer = items.find(([kind]) => kind !== ITEM.moved);
       if (!answer) continue;
       reply.unsubscribe();
