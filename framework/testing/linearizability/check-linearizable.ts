@@ -1,4 +1,4 @@
-import { contradiction } from './contradiction.ts';
+import { contradiction, firstUnexplained } from './contradiction.ts';
 import { searchLinearization } from './linearization-search.ts';
 import type { Operation, SequentialModel } from './sequential-model.ts';
 
@@ -48,7 +48,7 @@ export function checkLinearizable<S, I, O>(
     const result = searchLinearization(model, ofKey, maxSteps);
     if (result.found === undefined) tooMuch ??= key;
     if (result.found !== false) continue;
-    const { unexplained, prefix, state } = result;
+    const { unexplained, prefix, state } = firstUnexplained(model, ofKey, maxSteps);
     const core = contradiction(model, ofKey, unexplained, maxSteps);
     const violation = { key, unexplained, contradiction: core, prefix };
     const explanation = explain(model, violation, ofKey.length, state);

@@ -5,8 +5,46 @@ import type { Operation, SequentialModel } from './sequential-model.ts';
 const STEPS_PER_ATTEMPT = 20_000;
 
 /**
- * Few operations that contradict each other, whatever the others did. `operations` have no order, and the
- * return of `unexplained` is the first that none can pass.
+ * Where a history without an order goes wrong: the first return such that what happened until then, with all
+ * that was still open taken for unknown, has no order; and an order of what returned before it. Found by
+ * halving, since no history regains an order by going on.
+ */
+export function firstUnexplained<S, I, O>(
+  model: SequentialModel<S, I, O>,
+  operations: readonly Operation<I, O>[],
+  maxSteps: number,
+) {
+  const returned = operations.filter((each) => each.returned);
+  returned.sort((a, b) => (a.returned?.at ?? 0) - (b.returned?.at ?? 0));
+  let explained = 0;
+  let prefix: readonly Operation<I, O>[] = [];
+  let state: unknown = model.fingerprint(model.initial);
+  for (let contradictory = returned.length; contradictory - explained > 1; ) {
+    const middle = Math.floor((explained + contradictory) / 2);
+    const result = searchLinearization(model, until(operations, returned, middle), maxSteps);
+    if (result.found === false) contradictory = middle;
+    else explained = middle;
+    if (result.found) ({ order: prefix, state } = result);
+  }
+  return { unexplained: returned[explained] as Operation<I, O>, prefix, state };
+}
+
+/** What was known when so many had returned. */
+function until<I, O>(
+  operations: readonly Operation<I, O>[],
+  returned: readonly Operation<I, O>[],
+  count: number,
+): Operation<I, O>[] {
+  const end = returned[count - 1]?.returned?.at ?? 0;
+  const known = new Set(returned.slice(0, count));
+  return operations
+    .filter(({ invokedAt }) => invokedAt <= end)
+    .map((each) => (known.has(each) ? each : unknown(each)));
+}
+
+/**
+ * Few operations that contradict each other, whatever the others did. `operations` have no order, and
+ * `unexplained` is the first that none explains.
  *
  * An operation is out of it if the contradiction stays when its outcome is taken for unknown: then it may
  * have run at any time after its call, or never. Halves are tried first, then quarters, and so on (Zeller and

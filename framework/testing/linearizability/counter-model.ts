@@ -18,7 +18,7 @@ export function counterModel(initial = 0): SequentialModel<number, CounterInput,
     fingerprint: (state) => state,
     readOnly: ({ input }) => input.type === 'read' || input.amount === 0,
     // Nothing overwrites a sum: whatever was added shows for ever.
-    reveals: (_, unknown) => unknown.type === 'add',
+    reveals: (_, before) => before.type === 'add',
     describe: ({ input, outcome }) => {
       const call = input.type === 'read' ? 'read()' : `add(${input.amount})`;
       return outcome && outcome.output !== undefined ? `${call} → ${outcome.output}` : call;

@@ -1,5 +1,6 @@
+import { Revelations } from './revelations.ts';
 import type { Operation, SequentialModel, Step } from './sequential-model.ts';
-import { type Completed, type Timeline, timelineOf, type UnknownClass } from './timeline.ts';
+import { type Completed, type Timeline, timelineOf, type UnknownClass, unknownMove } from './timeline.ts';
 
 /**
  * Is there an order of one object's operations, each placed between its call and its return, that a
@@ -11,8 +12,8 @@ import { type Completed, type Timeline, timelineOf, type UnknownClass } from './
  * return to return. The operation that returns next must be placed now; before it may come others that have
  * been called, but only as many as needed. So the walk tries it alone, then after one other, and so on, and
  * goes to the next return as soon as it can; it comes back for the other ways only when it is stuck. Levels
- * are returns: one queue for each, and always the first of the highest. If no way passes some return, the
- * history up to that return has no order, and whatever comes later cannot mend it.
+ * are returns: one queue for each, and always the first of the highest. A way is given up at once when it
+ * leaves the last state that some operation, however much later it was called, could have seen.
  *
  * Operations of unknown outcome are what makes this hard: they stay open for ever, and all subsets of them
  * could have taken effect. Four rules keep them from exploding, each of which loses no answer:
@@ -60,9 +61,6 @@ interface Configuration<S> extends Arrival<S> {
   tried: number;
 }
 
-/** Moves are numbers: an index of a completed operation, or a class of unknown ones below zero. */
-const unknownMove = (index: number): number => -1 - index;
-
 /** Sets of taken operations that are compared with; more are not worth their time. */
 const COMPARED_SETS = 64;
 
@@ -78,6 +76,7 @@ class LinearizationSearch<S, I, O> {
   readonly #model: SequentialModel<S, I, O>;
   readonly #completed: readonly Completed<I, O>[];
   readonly #unknown: readonly UnknownClass<I, O>[];
+  readonly #revelations: Revelations<S, I, O>;
   readonly #maxSteps: number;
   #steps = 0;
   /** By level: configurations that may have ways left. */
@@ -90,6 +89,7 @@ class LinearizationSearch<S, I, O> {
     this.#model = model;
     this.#completed = timeline.completed;
     this.#unknown = timeline.unknown;
+    this.#revelations = new Revelations(model, timeline);
     this.#maxSteps = maxSteps;
   }
 
@@ -204,10 +204,10 @@ class LinearizationSearch<S, I, O> {
       const unknown = this.#unknown[index];
       return !unknown || unknown.lastUse < level || (taken[index] ?? 0) >= unknown.operations.length;
     };
-    return this.#timeline.revealersOf(before?.setter).some((index) => {
+    return this.#revelations.revealersOf(before?.setter).some((index) => {
       const operation = this.#completed[index];
       if (!operation || isPlaced(index) || !operation.reveals.every(isSpent)) return false;
-      const sources = this.#timeline.sourcesOf(index);
+      const sources = this.#revelations.sourcesOf(index);
       return sources?.every(isPlaced) && !this.#step(state, operation);
     });
   }

@@ -31,10 +31,10 @@ export function registerModel<V extends RegisterValue>(
     fingerprint: (state) => state,
     readOnly: ({ input, outcome }: RegisterStep) =>
       input.type === 'read' || (input.type === 'compareAndSet' && outcome?.output === false),
-    reveals: ({ input, outcome }, unknown) => {
-      if (unknown.type === 'read' || input.type === 'write') return false;
-      if (input.type === 'read') return outcome !== undefined && Object.is(outcome.output, unknown.value);
-      return Object.is(unknown.value, input.expected) !== (outcome?.output === false);
+    reveals: ({ input, outcome }, before) => {
+      if (before.type === 'read' || input.type === 'write') return false;
+      if (input.type === 'read') return outcome !== undefined && Object.is(outcome.output, before.value);
+      return Object.is(before.value, input.expected) !== (outcome?.output === false);
     },
     describe: ({ input, outcome }) => {
       const answer = outcome ? ` → ${literal(outcome.output)}` : '';

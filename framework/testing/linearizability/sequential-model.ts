@@ -49,11 +49,11 @@ export interface SequentialModel<S, I, O> {
    */
   readOnly(step: Step<I, O>): boolean;
   /**
-   * Whether it can make a difference to `next` that an operation of unknown outcome took effect straight
-   * before it: that it fits at all, or what state it leaves. True is always right, but slow where much is
-   * unknown: false is what lets the checker pass over unknown operations that nobody saw.
+   * Whether it can make a difference to `next` that another operation took effect straight before it: that
+   * it fits at all, or what state it leaves. True is always right, but slow where much is unknown or runs at
+   * once: false is what lets the checker pass over operations that nobody saw.
    */
-  reveals(next: Step<I, O>, unknown: I): boolean;
+  reveals(next: Step<I, O>, before: I): boolean;
   /** As in source code, with the answer: `read() → 3`. */
   describe(step: Step<I, O>): string;
 }

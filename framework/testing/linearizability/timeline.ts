@@ -30,6 +30,9 @@ export interface Timeline<I, O> {
   readonly unknown: readonly UnknownClass<I, O>[];
 }
 
+/** Moves are numbers: the index of a completed operation, or below zero a class of unknown ones. */
+export const unknownMove = (index: number): number => -1 - index;
+
 export function timelineOf<S, I, O>(
   model: SequentialModel<S, I, O>,
   operations: readonly Operation<I, O>[],

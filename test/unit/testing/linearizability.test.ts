@@ -207,6 +207,19 @@ describe('long histories', () => {
     }
   });
 
+  test('of a register that once answered wrongly are found out, and cut down to little', () => {
+    const right = registerHistory({ seed: 7, operations: 400, callers: 8, unknown: 0.1 });
+    const reads = right.filter(({ input, returned }) => input.type === 'read' && returned);
+    const [early, late] = [reads[20], reads[100]];
+    const wrong = right.map((operation) => {
+      if (operation !== late || !late?.returned || !early?.returned) return operation;
+      return { ...late, returned: { ...late.returned, output: early.returned.output } };
+    });
+    const result = checkLinearizable(register, wrong);
+    expect(result).toMatchObject({ linearizable: false, unexplained: { invokedAt: late?.invokedAt } });
+    expect(result.linearizable === false && result.contradiction.length).toBeLessThanOrEqual(4);
+  });
+
   test('get the same answer each time', () => {
     const operations = corrupted(registerHistory({ seed: 5, operations: 200, callers: 4, unknown: 0.1 }), 5);
     expect(checkLinearizable(register, operations)).toEqual(checkLinearizable(register, operations));
