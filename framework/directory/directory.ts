@@ -149,6 +149,11 @@ export class Directory {
     return true;
   }
 
+  /** Calls that wait for a partition. */
+  get held(): number {
+    return this.#held.length;
+  }
+
   /** Where the grain is, if it is active away from this silo. Only the primary knows. */
   locate(partition: number, id: GrainId): NodeAddress | undefined {
     return this.#conflicts.locate(partition, id);

@@ -65,6 +65,16 @@ export class Dispatcher {
     return this.#ordered.size;
   }
 
+  /** Calls of other nodes that were passed on just now. */
+  get forwarded(): number {
+    return this.#forwards.size;
+  }
+
+  /** Nothing comes back to this silo any more. */
+  stop(): void {
+    this.#forwards.clear();
+  }
+
   /** Takes an item of the data lane that is meant for this silo's grains. False when it is none of these. */
   received(from: NodeAddress, item: Item): boolean {
     switch (item[0]) {

@@ -34,6 +34,14 @@ export class Forwards {
     this.#clock = clock;
   }
 
+  get size(): number {
+    return this.#recent.size;
+  }
+
+  clear(): void {
+    this.#recent.clear();
+  }
+
   /** Remembers a call; what is returned goes with its item. */
   add(to: NodeAddress, call: Call): Ticketed {
     const now = this.#clock.now();

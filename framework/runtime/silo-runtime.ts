@@ -190,6 +190,7 @@ export class SiloRuntime {
     this.node.link.flushNow();
     await this.node.endpoint.flush().catch(() => {}); // without a connection there is nobody to tell
     await this.node.close();
+    this.dispatcher.stop();
     this.outbound.stop();
     return drained;
   }
@@ -199,6 +200,7 @@ export class SiloRuntime {
     this.membership.stop();
     this.#stopParts();
     for (const activation of [...this.catalog.all(), ...this.workers.all()]) activation.abandon();
+    this.dispatcher.stop();
     this.outbound.stop();
     await this.node.close();
   }

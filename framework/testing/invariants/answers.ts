@@ -24,8 +24,8 @@ interface OpenCall {
  * Guarantee 5: each call is settled, once, by its deadline. One-way calls too: with the word that they have
  * arrived, or by giving up.
  *
- * A node that crashes owes nothing any more. One that is paused settles what has become due as soon as it goes
- * on. One that stops settles everything first.
+ * A node that crashes owes nothing any more. One that is paused settles what has become due as soon as it
+ * goes on. One that stops settles everything first.
  */
 export class Answers implements Invariant {
   readonly name = 'answers';

@@ -11,21 +11,21 @@ import { Turns } from './turns.ts';
 /**
  * What Granary promises (design.md, section 2), as checkers of histories.
  *
- * | guarantee            | checker            | what it would catch                                          |
- * |----------------------|--------------------|--------------------------------------------------------------|
- * | 1 turns              | `Turns`            | turns that overlap, come too early or too late               |
- * | 2 single activation  | `SingleActivation` | a second activation that takes turns in a cluster in order   |
- * | 3 state              | `Saves`            | a write that was lost, or overwritten by one that had not    |
- * |                      |                    | seen it; an old state that is read                           |
- * | 4 at most once       | `AtMostOnce`       | a call that ran twice                                        |
- * | 4 order              | `CallOrder`        | a call that was overtaken                                    |
- * | 5 no call outlives   | `Answers`          | a call without an answer, with two, or with a late one       |
- * |   its deadline       |                    |                                                              |
+ * | guarantee           | checker            | what it would catch                                       |
+ * |---------------------|--------------------|-----------------------------------------------------------|
+ * | 1 turns             | `Turns`            | turns that overlap, come too early or too late            |
+ * | 2 single activation | `SingleActivation` | two activations that take turns in a cluster in order     |
+ * | 3 state             | `Saves`            | a write that was lost, or overwritten by one that had not |
+ * |                     |                    | seen it; an old state that is read                        |
+ * | 4 at most once      | `AtMostOnce`       | a call that ran twice                                     |
+ * | 4 order             | `CallOrder`        | a call that was overtaken                                 |
+ * | 5 no call outlives  | `Answers`          | a call without an answer, with two, or with a late one    |
+ * |   its deadline      |                    |                                                           |
  *
  * Not here: that both sides of a split converge to one activation, that the directory's replicas agree, and
  * that nothing is left when a silo has stopped. Those are about a state, not about a history:
- * `state-checks.ts`. That arguments are copied (guarantee 6), and that answers are right, shows in what grains
- * answer, not in what the runtime tells.
+ * `state-checks.ts`. That arguments are copied (guarantee 6), and that answers are right, shows in what
+ * grains answer, not in what the runtime tells.
  *
  * The checkers know nothing of the runtime but its events, so a defect of it cannot excuse itself. Each
  * demands what is promised and no more: where a promise depends on the network or the view, the world says
@@ -87,8 +87,8 @@ export interface InvariantsOptions {
   /** Names of the grain types that are stateless workers, which may be active several times. */
   readonly workerTypes: readonly string[];
   /**
-   * How long after a whole network and agreement what happened before may still have effects, in
-   * milliseconds: by default longer than a silo takes to give up another.
+   * How long a cut, a crash or a pause may still have effects when it is over, in milliseconds: by default
+   * longer than a silo takes to give up another.
    */
   readonly graceMs: number;
   /** The silos' option of this name. */

@@ -95,7 +95,8 @@ export class Saves implements Invariant {
     chain.since = at;
     remember(chain.unheard, etag ?? clearedOver(before), before);
     if (!broken) return undefined;
-    return `${recordOf(event)}: the store took a write of ${node} over ${shown(before)}, but held ${shown(current)}`;
+    const where = `over ${shown(before)}, but held ${shown(current)}`;
+    return `${recordOf(event)}: the store took a write of ${node} ${where}`;
   }
 
   /** Whether the activation had the etag that it says, and what it has now. */

@@ -6,9 +6,12 @@ import type { Observation } from './observation.ts';
 export interface SingleActivationOptions {
   /** Names of the grain types that are stateless workers, which may be active several times. */
   readonly workerTypes: readonly string[];
-  /** How long what was set off before the cluster was in order may still have effects, in milliseconds. */
+  /** How long a disturbance may still have effects when it is over, in milliseconds. */
   readonly graceMs: number;
-  /** How long a silo that stops waits for a turn. One that takes longer is given up, and may be overlapped. */
+  /**
+   * How long a silo that stops waits for a turn, in milliseconds. One that takes longer is given up, and may
+   * be overlapped.
+   */
   readonly drainMs: number;
 }
 
@@ -28,9 +31,10 @@ const DISORDER = Number.POSITIVE_INFINITY;
  * has taken a turn in the same time of order and is not gone.
  *
  * It is in order when the network is whole and all silos agree; and it stays so, agreed or not, while silos
- * only join and leave. A cut, a crash or a pause ends it until all agree again. So no turns overlap when
- * silos come and go in a whole network, and none at all after an agreement; what a split has made double
- * counts only when it takes turns after the heal was agreed on.
+ * only join and leave. A cut, a crash or a pause ends it, until all agree again and the effects of it are
+ * over: who had begun to suspect a silo may give it up when the network is whole again. So what a split has
+ * made double counts only when both take turns after the heal was agreed on; what a join or a leave makes
+ * double counts always.
  */
 export class SingleActivation implements Invariant {
   readonly name = 'single activation';
@@ -38,9 +42,11 @@ export class SingleActivation implements Invariant {
   readonly #grains = new Map<string, Map<string, Activation>>();
   #whole = true;
   #agreed = false;
-  /** Since the last agreement there were only joins and leaves. */
+  /** In a whole network all silos have agreed, and since then only joined and left. */
   #calm = false;
-  /** When the cluster came to be in order, the grace included. Names this time of order, too. */
+  /** When the effects of the last disturbance are over. */
+  #quietAt = Number.NEGATIVE_INFINITY;
+  /** When the cluster came, or will come, to be in order. Names this time of order, too. */
   #order = DISORDER;
 
   constructor(options: SingleActivationOptions) {
@@ -60,18 +66,18 @@ export class SingleActivation implements Invariant {
         this.#forget(event.grain, event.activationId);
         return undefined;
       case 'networkChanged':
+        if (event.whole === this.#whole) return undefined;
         this.#whole = event.whole;
-        return this.#reorder(at, !event.whole);
+        return void this.#disturbed(at);
       case 'agreementChanged':
-        this.#agreed = event.agreed;
-        return this.#reorder(at, false);
+        return void this.#agreementChanged(at, event.agreed);
       case 'nodePaused':
       case 'nodeResumed':
-        return this.#reorder(at, true);
+        return void this.#disturbed(at);
       case 'nodeCrashed':
       case 'siloReplaced':
         this.#ended(node);
-        return this.#reorder(at, true);
+        return void this.#disturbed(at);
       case 'siloStopped':
         this.#ended(node);
         return undefined;
@@ -84,15 +90,24 @@ export class SingleActivation implements Invariant {
     return [];
   }
 
-  #reorder(at: number, disturbed: boolean): undefined {
-    if (disturbed) {
-      this.#calm = false;
-      this.#order = DISORDER;
-    }
-    if (!this.#whole) return;
-    if (this.#agreed) this.#calm = !disturbed || this.#calm;
-    if (!this.#agreed && !this.#calm) this.#order = DISORDER;
-    else if (this.#order === DISORDER) this.#order = at + this.#options.graceMs;
+  /** What was set off before may have effects for a while. */
+  #disturbed(at: number): void {
+    this.#quietAt = at + this.#options.graceMs;
+    this.#calm = this.#agreed && this.#whole;
+    this.#order = DISORDER;
+    this.#reorder(at);
+  }
+
+  #agreementChanged(at: number, agreed: boolean): void {
+    this.#agreed = agreed;
+    if (agreed) this.#calm = this.#whole;
+    else if (at < this.#quietAt) this.#calm = false; // by what had happened before, it seems
+    this.#reorder(at);
+  }
+
+  #reorder(at: number): void {
+    if (!this.#calm) this.#order = DISORDER;
+    else if (this.#order === DISORDER) this.#order = Math.max(at, this.#quietAt);
   }
 
   #started(at: number, node: NodeAddress, grain: string, id: string, method: string): string | undefined {
@@ -114,7 +129,8 @@ export class SingleActivation implements Invariant {
     for (const [other, rival] of activations) {
       if (rival === own || rival.order !== this.#order || this.#isGivenUp(rival, at)) continue;
       const doing = rival.running > 0 ? 'runs a turn' : 'has taken turns and is not gone';
-      return `${grain}: ${method} started in activation ${id} on ${node} while ${other} on ${rival.node} ${doing}`;
+      const which = `activation ${id} on ${node} while ${other} on ${rival.node}`;
+      return `${grain}: ${method} started in ${which} ${doing}`;
     }
     return undefined;
   }

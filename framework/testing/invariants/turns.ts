@@ -20,9 +20,9 @@ interface Life {
 }
 
 /**
- * Guarantee 1: an exclusive turn runs beside none but interleaving ones, a read-only turn beside read-only and
- * interleaving ones; turns belong to the time between an activation's being ready and its being gone; each
- * ends once.
+ * Guarantee 1: an exclusive turn runs beside none but interleaving ones, a read-only turn beside read-only
+ * and interleaving ones; turns belong to the time between an activation's being ready and its being gone;
+ * each ends once.
  *
  * What a silo does after it has stopped, or was replaced, is not looked at: it has given up the turns that
  * would not end, and cannot make them.
