@@ -65,6 +65,11 @@ describe('a register', () => {
     ],
     ['an unknown swap of what an unknown write left', ['a w1 0-?', 'b c12 0-?', 'c r2 10-20']],
     ['a swap that fails because of an unknown write', ['a w1 0-?', 'b c05- 10-20', 'b r1 30-40']],
+    [
+      'one of two unknown ways to a value',
+      ['a w1 0-?', 'b c13 0-?', 'a w2 0-?', 'b c23 0-?', 'd r3 1-2', 'd r1 3-4'],
+    ],
+    ['the other of two', ['a w1 0-?', 'b c13 0-?', 'a w2 0-?', 'b c23 0-?', 'd r3 1-2', 'd r2 3-4']],
     ['two swaps, and only one done', ['a c01+ 0-10', 'b c02- 0-10', 'c r1 20-30']],
   ])('may show %s', (_, lines) => {
     expect(bruteForce(history(...lines))).toBe(true);
