@@ -191,6 +191,13 @@ describe('a counter', () => {
     expect(checkLinearizable(counter, [add(1, 0, 1), add(1, 0, 1)]).linearizable).toBe(false);
   });
 
+  test.each([6, 7, 8, 9])('may show 5, of unknown 1 + 4 or 2 + 3, and then %s', (then) => {
+    const unknown = [1, 4, 2, 3].map((amount) => lost(add(amount, 0)));
+    expect(checkLinearizable(counter, [...unknown, read(10, 5), read(20, then)])).toEqual({
+      linearizable: true,
+    });
+  });
+
   test('may show any number of a hundred unknown additions, but not take one back', () => {
     const unknown = Array.from({ length: 100 }, (_, index) => lost(add(1, index)));
     const reads = [read(200, 10), read(210, 10), read(220, 97)];
