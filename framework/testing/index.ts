@@ -22,7 +22,7 @@ export {
   simulate,
 } from './simulation/simulate.ts';
 export { SimulatedCluster } from './simulation/simulated-cluster.ts';
-export { FAULTS, type FaultKind } from './simulation/swarm.ts';
+export { FAULTS, type Fault, type FaultKind } from './simulation/swarm.ts';
 export {
   describeStore,
   type StoreConformanceCase,

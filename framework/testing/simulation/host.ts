@@ -46,7 +46,7 @@ export class Host {
     this.#engine = engine;
     this.name = name;
     this.index = index;
-    this.random = engine.random.fork(name);
+    this.random = engine.random.fork(`${name}-${index}`);
     this.#origin = Math.floor(this.random.between(1_000, 1_000_000));
     this.#phase = this.random.next();
     this.clock = {

@@ -3,17 +3,21 @@ import type { Random } from '../../system/random.ts';
 const LETTERS = '0123456789abcdefghijklmnopqrstuv';
 
 /**
- * Chance that a seed decides: sfc32 (Chris Doty-Humphrey's Small Fast Counter, from PractRand). Whoever draws
- * from one of these must draw the same number of times in each run, so each part of a simulation forks its
- * own: one that draws once more does not change what the others see.
+ * Chance that a seed decides: sfc32 (Chris Doty-Humphrey's Small Fast Counter, from PractRand). Each part of
+ * a simulation has one of its own, made from the seed and the part's name: one that draws once more does not
+ * change what the others see.
  */
 export class SeededRandom implements Random {
+  readonly #seed: number;
+  readonly #label: string;
   #a: number;
   #b: number;
   #c: number;
   #counter = 1;
 
   constructor(seed: number, label = '') {
+    this.#seed = seed;
+    this.#label = label;
     let hash = 0x811c9dc5;
     for (let i = 0; i < label.length; i++) hash = Math.imul(hash ^ label.charCodeAt(i), 0x01000193);
     this.#a = seed | 0;
@@ -22,9 +26,9 @@ export class SeededRandom implements Random {
     for (let i = 0; i < 15; i++) this.bits();
   }
 
-  /** A source of its own for one part of the simulation. */
+  /** A source of its own for one part of the simulation, which depends on nothing but seed and names. */
   fork(label: string): SeededRandom {
-    return new SeededRandom((this.bits() >>> 0) + (this.bits() & 0xfffff) * 2 ** 32, label);
+    return new SeededRandom(this.#seed, `${this.#label}/${label}`);
   }
 
   /** 32 random bits, as a signed integer. */
@@ -64,6 +68,11 @@ export class SeededRandom implements Random {
   /** Times between events that do not know of each other. */
   exponential(mean: number): number {
     return -Math.log(1 - this.next()) * mean;
+  }
+
+  /** Between two positive numbers, small ones as likely as large ones. */
+  logarithmic(least: number, most: number): number {
+    return least * (most / least) ** this.next();
   }
 
   pick<T>(list: readonly T[]): T {

@@ -7,7 +7,7 @@ import { ownGlobals } from './globals.ts';
 import { currentHost } from './host.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
 import { Simulation } from './simulation.ts';
-import { type FaultKind, Swarm } from './swarm.ts';
+import { drawFaults, FAULTS, type Fault, type FaultKind, Swarm } from './swarm.ts';
 
 export interface SimulateOptions extends ClusterOptions {
   /** Decides everything that chance decides. A whole number from 0 to 2^52. */
@@ -17,10 +17,10 @@ export interface SimulateOptions extends ClusterOptions {
   /** Shared by all silos. Default: one in memory. */
   readonly stores?: Readonly<Record<string, GrainStore>>;
   /**
-   * Trouble that the seed makes while the story runs: a choice among all kinds (`'swarm'`), or kinds by name.
+   * Trouble while the story runs: the seed's choice among all kinds (`'swarm'`), or among some, or a plan.
    * Default: none but what the story makes itself.
    */
-  readonly faults?: 'swarm' | readonly FaultKind[];
+  readonly faults?: 'swarm' | readonly FaultKind[] | readonly Fault[];
   /** Virtual milliseconds after which a story that has not ended is given up. Default one hour. */
   readonly maxMs?: number;
   /** Told every step, as a line. */
@@ -43,8 +43,15 @@ export class SimulationError extends Error {
   readonly virtualMs: number;
   /** The last things that happened, the oldest first. */
   readonly history: readonly string[];
+  /** The trouble so far: as `faults`, the same again. */
+  readonly faults: readonly Fault[];
 
-  constructor(report: Omit<SimulationReport, 'traceHash'>, history: readonly string[], cause: unknown) {
+  constructor(
+    report: Omit<SimulationReport, 'traceHash'>,
+    history: readonly string[],
+    faults: readonly Fault[],
+    cause: unknown,
+  ) {
     const { seed, events, virtualMs } = report;
     const why = cause instanceof Error ? cause.message : String(cause);
     const shown = history.slice(-SHOWN).join('\n');
@@ -55,12 +62,15 @@ export class SimulationError extends Error {
     this.events = events;
     this.virtualMs = virtualMs;
     this.history = history;
+    this.faults = faults;
   }
 }
 
 /** Lines of history in the message of an error, and in its field. */
 const SHOWN = 25;
 const KEPT = 400;
+/** Silos that may join, beyond those of the beginning. */
+const NEWCOMERS = ['new-0', 'new-1', 'new-2'];
 /** How long the cluster may take to settle after all trouble has ended, in virtual milliseconds. */
 const SETTLE_MS = 60_000;
 
@@ -87,14 +97,15 @@ export async function simulate(
   });
   const cluster = new SimulatedCluster(options, simulation);
   const { engine } = simulation;
+  const swarm = new Swarm(cluster, [...silos, ...NEWCOMERS]);
   const disown = ownGlobals();
   try {
     let over = false;
     const live = async () => {
       await cluster.begin(silos);
-      const swarm = options.faults && new Swarm(cluster, silos, options.faults);
+      if (options.faults) swarm.begin(planOf(simulation, options.faults));
       await story(cluster);
-      await swarm?.stop();
+      await swarm.stop();
       await end(cluster, simulation);
     };
     const limit = simulation.story.timer(options.maxMs ?? 3_600_000, () =>
@@ -110,7 +121,12 @@ export async function simulate(
     await engine.drive(() => over);
     return { ...soFar(simulation, options.seed), traceHash: engine.hash.digest };
   } catch (error) {
-    throw new SimulationError(soFar(simulation, options.seed), simulation.history.last(KEPT), error);
+    throw new SimulationError(
+      soFar(simulation, options.seed),
+      simulation.history.last(KEPT),
+      swarm.begun,
+      error,
+    );
   } finally {
     disown();
   }
@@ -123,6 +139,15 @@ async function end(cluster: SimulatedCluster, simulation: Simulation): Promise<v
   cluster.examine();
   await cluster.end();
   simulation.finish();
+}
+
+function planOf({ engine }: Simulation, faults: NonNullable<SimulateOptions['faults']>): Iterable<Fault> {
+  if (faults !== 'swarm' && faults.every((fault) => typeof fault === 'object'))
+    return faults as readonly Fault[];
+  return drawFaults(
+    engine.random.fork('swarm'),
+    faults === 'swarm' ? FAULTS : (faults as readonly FaultKind[]),
+  );
 }
 
 function soFar({ engine }: Simulation, seed: number): Omit<SimulationReport, 'traceHash'> {

@@ -27,6 +27,11 @@ export class SimulatedCluster extends TestCluster {
     simulation.running = () => this.running;
   }
 
+  /** Whether a node of this name runs, or starts, or leaves. */
+  runs(name: string): boolean {
+    return this.#simulation.hosts().some((host) => host.name === name);
+  }
+
   /** Virtual milliseconds since the beginning. */
   get now(): number {
     return this.#simulation.engine.now;

@@ -1,5 +1,6 @@
-import type { SeededRandom } from './seeded-random.ts';
+import { SeededRandom } from './seeded-random.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
+import { troubles } from './troubles.ts';
 
 /** Kinds of trouble. */
 export const FAULTS = [
@@ -19,6 +20,7 @@ export const FAULTS = [
   'clockJump',
   'disconnect',
   'outage',
+  'storeCut',
   'storeLatency',
   'storeErrors',
   'storeErrorsAfterWrite',
@@ -27,205 +29,96 @@ export const FAULTS = [
 
 export type FaultKind = (typeof FAULTS)[number];
 
-/** Between two troubles, on average, and how long one lasts. Virtual milliseconds. */
-const GAP_MS = { fewest: 300, most: 6_000 };
-const LASTING_MS = { shortest: 20, longest: 12_000 };
-/** Names that silos that join may have, beyond those of the beginning. */
-const NEWCOMERS = 3;
+/** One trouble: what, when and for how long, in virtual milliseconds. */
+export interface Fault {
+  readonly kind: FaultKind;
+  readonly atMs: number;
+  readonly lastsMs: number;
+  /** Decides whom it strikes, and how hard. */
+  readonly draw: number;
+}
+
+/** Between two troubles, on average, and how long one lasts, on average. Virtual milliseconds. */
+const GAP_MS = [200, 6_000] as const;
+const LASTING_MS = [100, 12_000] as const;
 
 /**
- * Trouble that a seed makes. Each seed draws its own kinds, so that some runs see much of one thing (Groce et
- * al. 2012, Swarm Testing); each kind starts and ends on its own, and several overlap. At least one silo is
- * left running.
+ * Trouble without end that a seed draws. Each seed draws its own kinds, how often and how long, so that some
+ * runs see much of one thing (Groce et al. 2012, Swarm Testing).
+ */
+export function* drawFaults(random: SeededRandom, among: readonly FaultKind[]): Generator<Fault> {
+  const share = random.between(0.1, 0.7);
+  const drawn = among.filter(() => random.next() < share);
+  const kinds = drawn.length > 0 ? drawn : [random.pick(among)];
+  const gapMs = random.logarithmic(...GAP_MS);
+  const lastingMs = random.logarithmic(...LASTING_MS);
+  for (let atMs = random.exponential(gapMs); ; atMs += random.exponential(gapMs)) {
+    const lastsMs = Math.ceil(random.exponential(lastingMs));
+    yield { kind: random.pick(kinds), atMs: Math.ceil(atMs), lastsMs, draw: random.bits() >>> 0 };
+  }
+}
+
+/**
+ * Makes trouble while a story runs: each fault begins and ends on its own, and several overlap. At least one
+ * silo is left running.
  */
 export class Swarm {
   readonly #cluster: SimulatedCluster;
-  readonly #random: SeededRandom;
-  readonly #kinds: readonly FaultKind[];
   readonly #names: readonly string[];
-  readonly #gapMs: number;
-  readonly #lastingMs: number;
-  /** Silos that start or stop; trouble of their own is enough. */
+  /** What has begun so far: a run with these instead of a drawn choice is the same run. */
+  readonly begun: Fault[] = [];
+  /** Silos that start or stop. */
   readonly #moving = new Map<string, Promise<unknown>>();
   #stopped = false;
-  readonly #running: Promise<void>;
+  #running: Promise<void> | undefined;
 
-  constructor(cluster: SimulatedCluster, silos: readonly string[], faults: 'swarm' | readonly FaultKind[]) {
+  /** `names`: of all silos that may ever be. */
+  constructor(cluster: SimulatedCluster, names: readonly string[]) {
     this.#cluster = cluster;
-    this.#random = cluster.random.fork('swarm');
-    const share = this.#random.between(0.1, 0.7);
-    this.#kinds = faults === 'swarm' ? FAULTS.filter(() => this.#random.next() < share) : faults;
-    this.#names = [...silos, ...Array.from({ length: NEWCOMERS }, (_, i) => `new-${i}`)];
-    this.#gapMs = this.#logarithmic(GAP_MS.fewest, GAP_MS.most);
-    this.#lastingMs = this.#logarithmic(LASTING_MS.shortest * 10, LASTING_MS.longest);
-    this.#running = this.#make();
+    this.#names = names;
+  }
+
+  /** `faults`: by time. */
+  begin(faults: Iterable<Fault>): void {
+    this.#running = this.#make(faults);
   }
 
   /** Makes no more trouble; resolves when silos that were to start or stop have done so. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cluster.calm();
-    await this.#running;
     await Promise.all(this.#moving.values());
+    await this.#running;
   }
 
-  async #make(): Promise<void> {
-    if (this.#kinds.length === 0) return;
-    for (;;) {
-      await this.#cluster.sleep(this.#random.exponential(this.#gapMs));
+  async #make(faults: Iterable<Fault>): Promise<void> {
+    const beganAt = this.#cluster.now;
+    for (const fault of faults) {
+      await this.#cluster.sleep(beganAt + fault.atMs - this.#cluster.now);
       if (this.#stopped) return;
-      this.#begin(this.#random.pick(this.#kinds));
+      this.begun.push(fault);
+      this.#strike(fault);
     }
   }
 
-  #begin(kind: FaultKind): void {
-    const cluster = this.#cluster;
-    const random = this.#random;
-    const calm = cluster.names.filter((name) => !this.#moving.has(name));
-    const silo = calm.length > 0 ? random.pick(calm) : undefined;
-    const spare = calm.length > 1 ? silo : undefined;
-    switch (kind) {
-      case 'crash':
-      case 'vanish':
-        return void (spare && this.#crashAndReturn(spare, kind));
-      case 'leave':
-        return void (spare && this.#move(spare, cluster.stop(spare)));
-      case 'join':
-        return this.#join();
-      case 'pause':
-        if (silo)
-          this.#for(
-            () => cluster.pause(silo),
-            () => this.#ifRuns(silo, () => cluster.resume(silo)),
-          );
-        return;
-      case 'slow':
-        if (!silo) return;
-        this.#for(
-          () => cluster.slow(silo, this.#logarithmic(0.05, 20)),
-          () => this.#ifRuns(silo, () => cluster.slow(silo, 0)),
-        );
-        return;
-      case 'clockJump':
-        return void (silo && cluster.jumpClock(silo, random.between(-1, 2) * this.#logarithmic(10, 100_000)));
-      case 'disconnect':
-        return void (silo && this.#disconnect([silo]));
-      case 'outage':
-        return this.#disconnect([...cluster.names, 'client']);
-      default:
-        return this.#conditions(kind);
-    }
-  }
-
-  /** What is wrong with the network or the stores as a whole. */
-  #conditions(kind: FaultKind): void {
-    const cluster = this.#cluster;
-    const rate = this.#logarithmic(0.001, 0.3);
-    switch (kind) {
-      case 'partition':
-      case 'loudPartition':
-      case 'oneWay':
-        return this.#partition(kind);
-      case 'latency':
-        return this.#for(
-          () => cluster.setNetwork({ jitterMs: this.#logarithmic(1, 400) }),
-          () => cluster.setNetwork({ jitterMs: 0.3 }),
-        );
-      case 'loss':
-      case 'duplication':
-      case 'reordering':
-        return this.#for(
-          () => cluster.setNetwork({ [kind]: rate }),
-          () => cluster.setNetwork({ [kind]: 0 }),
-        );
-      case 'storeLatency':
-        return this.#for(
-          () => cluster.setStores({ jitterMs: this.#logarithmic(2, 1_000) }),
-          () => cluster.setStores({ jitterMs: 1 }),
-        );
-      default: {
-        const which =
-          kind === 'storeErrors'
-            ? 'errors'
-            : kind === 'lostStoreAnswers'
-              ? 'lostAnswers'
-              : 'errorsAfterWrite';
-        return this.#for(
-          () => cluster.setStores({ [which]: rate }),
-          () => cluster.setStores({ [which]: 0 }),
-        );
-      }
-    }
-  }
-
-  #partition(kind: 'partition' | 'loudPartition' | 'oneWay'): void {
-    const cluster = this.#cluster;
-    const all = this.#random.shuffled([...cluster.names, 'client']);
-    const size = 1 + this.#random.below(all.length - 1);
-    const [some, others] = [all.slice(0, size), all.slice(size)];
-    this.#for(
-      () => {
-        if (kind === 'oneWay') cluster.partitionOneWay(some, others);
-        else if (kind === 'loudPartition') cluster.partitionLoudly(some, others);
-        else cluster.partition(some, others);
-      },
-      () => cluster.heal(),
-    );
-  }
-
-  #disconnect(names: readonly string[]): void {
-    this.#cluster.disconnect(...names);
-    const lastingMs = this.#random.exponential(this.#lastingMs);
-    for (const name of names) {
-      const ownMs = lastingMs + this.#random.exponential(100);
-      void this.#cluster.sleep(ownMs).then(() => {
-        if (!this.#stopped) this.#ifRuns(name, () => this.#cluster.reconnect(name));
-      });
-    }
-  }
-
-  #crashAndReturn(name: string, kind: 'crash' | 'vanish'): void {
-    this.#cluster[kind](name);
-    if (this.#random.chance(0.3)) return;
-    void this.#cluster.sleep(this.#random.exponential(this.#lastingMs)).then(() => {
-      if (!this.#stopped && !this.#cluster.names.includes(name)) this.#start(name);
+  #strike({ kind, lastsMs, draw }: Fault): void {
+    const { names } = this.#cluster;
+    const trouble = troubles[kind]({
+      cluster: this.#cluster,
+      random: new SeededRandom(draw, kind),
+      silos: names.filter((name) => !this.#moving.has(name)),
+      moving: [...this.#moving.keys()],
+      absent: this.#names.filter((name) => !names.includes(name) && !this.#moving.has(name)),
+      move: (name, act) => this.#move(name, act),
     });
+    if (trouble) void this.#cluster.sleep(lastsMs).then(() => this.#stopped || trouble());
   }
 
-  #join(): void {
-    const absent = this.#names.filter((name) => !this.#cluster.names.includes(name));
-    if (absent.length > 0) this.#start(this.#random.pick(absent));
-  }
-
-  /** A start may be refused: by a silo of that name that still runs, or a clock that went back. */
-  #start(name: string): void {
+  /** Some starts are refused: by a silo of that name that still runs, or for a clock that went back. */
+  #move(name: string, act: () => Promise<unknown>): void {
     if (this.#moving.has(name)) return;
-    this.#move(
-      name,
-      this.#cluster
-        .start(name)
-        .catch((error) => this.#cluster.note(`${name} did not start: ${String(error)}`)),
-    );
-  }
-
-  #move(name: string, moving: Promise<unknown>): void {
+    const moving = act().catch((error) => this.#cluster.note(`${name}: ${String(error)}`));
     this.#moving.set(name, moving);
     void moving.finally(() => this.#moving.delete(name));
-  }
-
-  #ifRuns(name: string, act: () => void): void {
-    if (name === 'client' || this.#cluster.names.includes(name)) act();
-  }
-
-  #for(begin: () => void, end: () => void): void {
-    begin();
-    void this.#cluster.sleep(this.#random.exponential(this.#lastingMs)).then(() => {
-      if (!this.#stopped) end();
-    });
-  }
-
-  /** Between two numbers, small ones as likely as large ones. */
-  #logarithmic(least: number, most: number): number {
-    return least * (most / least) ** this.#random.next();
   }
 }
