@@ -66,6 +66,8 @@ export class Outbound implements Replies {
   readonly #pending = new PendingCalls();
   readonly #wheel: DeadlineWheel;
   readonly #waiting = new WaitingCalls();
+  /** Grains that a timer is set for, to send again what waits for them. */
+  readonly #retrying = new Set<GrainId>();
   /** Silos that have nothing more to say. */
   readonly #gone = new Set<NodeAddress>();
   readonly locator: Locator;
@@ -381,9 +383,16 @@ export class Outbound implements Replies {
     call.obstacle = reason;
     call.attempts++;
     if (events.active) publishRetried(events, call, reason);
+    const { target, attempts } = call;
     this.#waiting.add(call);
-    const most = Math.min(RETRY_MS.first * 2 ** Math.min(call.attempts - 1, 10), RETRY_MS.most);
-    clock.after(most * (0.5 + random.next() / 2), () => this.#routeAll(this.#waiting.take(call.target)));
+    // All that wait for a grain leave together: with a timer for each of them, each attempt would double them.
+    if (this.#retrying.has(target)) return;
+    this.#retrying.add(target);
+    const most = Math.min(RETRY_MS.first * 2 ** Math.min(attempts - 1, 10), RETRY_MS.most);
+    clock.after(most * (0.5 + random.next() / 2), () => {
+      this.#retrying.delete(target);
+      this.#routeAll(this.#waiting.take(target));
+    });
   }
 
   #eraChanged(era: Era, departed: readonly Departure[]): void {
