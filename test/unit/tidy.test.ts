@@ -67,6 +67,21 @@ const CHANCE: readonly { path: string; names: readonly string[]; why: string }[]
     why: 'between two attempts to connect there is nothing to wait for; a simulator brings its own transport',
   },
   {
+    path: 'framework/testing/simulation/engine.ts',
+    names: ['setImmediate'],
+    why: 'only the event loop knows that nothing is left to do but to wait',
+  },
+  {
+    path: 'framework/testing/simulation/globals.ts',
+    names: ['process.hrtime'],
+    why: 'it exchanges the clocks of Node.js for those of a simulation',
+  },
+  {
+    path: 'framework/testing/simulation/timer-globals.ts',
+    names: ['node:timers', 'node:timers/promises'],
+    why: 'it exchanges the timers of Node.js for those of a simulation',
+  },
+  {
     path: 'persistence/group-commit.ts',
     names: ['performance.now', 'process.nextTick'],
     why: 'what waited too long in front of the database is refused; a simulator brings its own stores',
