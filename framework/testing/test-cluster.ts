@@ -114,15 +114,19 @@ export class TestCluster {
   /** Starts one more silo, or one of a name that was there before. */
   async start(name: string, options: Partial<SiloOptions> = {}): Promise<Silo> {
     if (this.#running.has(name)) throw new Error(`silo '${name}' runs already`);
+    const doors = this.#world.enter(name);
+    const given = { ...this.#options.options, ...options };
     const silo = await Silo.start({
       ...{ cluster: this.#cluster, name, log: 'silent', grains: this.#options.grains },
-      ...this.#world.enter(name),
-      ...this.#options.options,
-      ...options,
-    });
-    silo.subscribe((event) => {
-      for (const listener of this.#listeners) listener(name, event);
-      this.#wake();
+      ...doors,
+      ...given,
+      // From the first moment on, and whoever else listens: a simulation sees nothing without.
+      onEvent: (event) => {
+        doors.onEvent?.(event);
+        given.onEvent?.(event);
+        for (const listener of this.#listeners) listener(name, event);
+        this.#wake();
+      },
     });
     this.#running.set(name, silo);
     return silo;

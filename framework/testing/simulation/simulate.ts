@@ -1,10 +1,9 @@
 import { memory } from '../../../persistence/memory.ts';
-import { InvalidConfigError } from '../../errors.ts';
 import { grainTypeOf } from '../../grain/grain-type.ts';
 import type { GrainStore } from '../../storage/grain-store.ts';
 import type { ClusterOptions } from '../test-cluster.ts';
+import { checkOptions, siloNames } from './check-options.ts';
 import { ownGlobals } from './globals.ts';
-import { currentHost } from './host.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
 import { Simulation } from './simulation.ts';
 import { drawFaults, FAULTS, type Fault, type FaultKind, Swarm } from './swarm.ts';
@@ -87,8 +86,8 @@ export async function simulate(
   options: SimulateOptions,
   story: (cluster: SimulatedCluster) => Promise<void>,
 ): Promise<SimulationReport> {
+  checkOptions(options);
   const silos = siloNames(options.silos ?? 3);
-  check(options);
   const simulation = new Simulation({
     seed: options.seed,
     stores: options.stores ?? { default: memory() },
@@ -98,6 +97,7 @@ export async function simulate(
   const cluster = new SimulatedCluster(options, simulation);
   const { engine } = simulation;
   const swarm = new Swarm(cluster, [...silos, ...NEWCOMERS]);
+  cluster.stopFaults = () => swarm.stop();
   const disown = ownGlobals();
   try {
     let over = false;
@@ -105,7 +105,7 @@ export async function simulate(
       await cluster.begin(silos);
       if (options.faults) swarm.begin(planOf(simulation, options.faults));
       await story(cluster);
-      await swarm.stop();
+      await cluster.stopFaults();
       await end(cluster, simulation);
     };
     const limit = simulation.story.timer(options.maxMs ?? 3_600_000, () =>
@@ -135,8 +135,7 @@ export async function simulate(
 /** Everything heals; the cluster must settle, agree, and leave nothing behind. */
 async function end(cluster: SimulatedCluster, simulation: Simulation): Promise<void> {
   cluster.calm();
-  await cluster.settled(SETTLE_MS);
-  cluster.examine();
+  await cluster.examine(SETTLE_MS);
   await cluster.end();
   simulation.finish();
 }
@@ -152,28 +151,4 @@ function planOf({ engine }: Simulation, faults: NonNullable<SimulateOptions['fau
 
 function soFar({ engine }: Simulation, seed: number): Omit<SimulationReport, 'traceHash'> {
   return { seed, events: engine.events, virtualMs: engine.now };
-}
-
-function siloNames(silos: number | readonly string[]): readonly string[] {
-  if (typeof silos !== 'number') return silos;
-  if (!Number.isInteger(silos) || silos < 1 || silos > 10_000) {
-    throw new InvalidConfigError(
-      `simulate: silos is ${silos}; it must be a whole number from 1 to 10000, or names`,
-    );
-  }
-  return Array.from({ length: silos }, (_, i) => (silos > 26 ? `silo-${i}` : String.fromCharCode(97 + i)));
-}
-
-function check({ seed, grains }: SimulateOptions): void {
-  if (!Number.isSafeInteger(seed) || seed < 0 || seed > 2 ** 52) {
-    throw new InvalidConfigError(
-      `simulate: seed is ${String(seed)}; it must be a whole number from 0 to 2^52`,
-    );
-  }
-  if (!Array.isArray(grains) || grains.length === 0) {
-    throw new InvalidConfigError(
-      'simulate: grains is empty; list the grain classes that the silos can activate',
-    );
-  }
-  if (currentHost()) throw new InvalidConfigError('simulate: a simulation cannot run within another one');
 }

@@ -1,4 +1,5 @@
-import type { Silo } from '../../silo.ts';
+import type { NodeAddress } from '../../identity/silo-address.ts';
+import { runtimeOf, type Silo } from '../../silo.ts';
 import type { SiloOptions } from '../../silo-options.ts';
 import { sleep } from '../../system/clock.ts';
 import { directoryAgrees, nothingLeft, singleActivations } from '../invariants/state-checks.ts';
@@ -10,6 +11,8 @@ import type { StoreConditions } from './store.ts';
 
 /** How long things may still go on after the last silo has stopped, in virtual milliseconds. */
 const WIND_DOWN_MS = 30_000;
+/** How often what the silos hold is looked at, until it is right; in virtual milliseconds. */
+const EXAMINE_MS = 100;
 
 /**
  * A test cluster in virtual time, and all the trouble that can be made for it. Names are those of silos;
@@ -30,6 +33,11 @@ export class SimulatedCluster extends TestCluster {
   /** Whether a node of this name runs, or starts, or leaves. */
   runs(name: string): boolean {
     return this.#simulation.hosts().some((host) => host.name === name);
+  }
+
+  /** Name and incarnation of a silo that runs. */
+  addressOf(name: string): NodeAddress {
+    return runtimeOf(this.silo(name)).node.address;
   }
 
   /** Virtual milliseconds since the beginning. */
@@ -132,11 +140,20 @@ export class SimulatedCluster extends TestCluster {
     return Promise.race([doing, died]);
   }
 
-  /** Throws when what the silos hold is not as it should be: while they are settled. */
-  examine(): void {
-    const runtimes = this.running.map(({ runtime }) => runtime);
-    const wrong = [...directoryAgrees(runtimes), ...singleActivations(runtimes)];
-    if (wrong.length > 0) throw new Error(wrong.join('; '));
+  /**
+   * Waits until what the silos hold is as it should be when nothing happens: what they told each other last
+   * may still be on its way, or was lost and must be repaired. Throws when it takes longer than `timeoutMs`.
+   */
+  async examine(timeoutMs: number): Promise<void> {
+    const deadline = this.now + timeoutMs;
+    for (;;) {
+      await this.settled(timeoutMs);
+      const runtimes = this.running.map(({ runtime }) => runtime);
+      const wrong = [...directoryAgrees(runtimes), ...singleActivations(runtimes)];
+      if (wrong.length === 0) return;
+      if (this.now > deadline) throw new Error(wrong.join('; '));
+      await this.sleep(EXAMINE_MS);
+    }
   }
 
   /** Starts silos and client. */
@@ -156,6 +173,11 @@ export class SimulatedCluster extends TestCluster {
     const left = [...runtimes.flatMap(nothingLeft), ...timers];
     if (left.length > 0) throw new Error(`after all silos have stopped: ${left.join('; ')}`);
   }
+
+  /**
+   * No more `faults` begin. Ends all trouble, and resolves when silos that were to start or stop have done so.
+   */
+  stopFaults: () => Promise<void> = async () => this.calm();
 
   /** Ends all trouble; silos that have crashed stay away. */
   calm(): void {
