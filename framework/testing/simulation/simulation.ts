@@ -7,6 +7,7 @@ import { disagreements, type RunningSilo } from '../agreement.ts';
 import { Invariants } from '../invariants/invariants.ts';
 import type { Observation, WorldEvent } from '../invariants/observation.ts';
 import { Cuts, type Doors, type World } from '../world.ts';
+import { checkConditions } from './check-options.ts';
 import { Engine } from './engine.ts';
 import { History } from './history.ts';
 import { Host } from './host.ts';
@@ -184,12 +185,14 @@ export class Simulation implements World {
   }
 
   setNetwork(conditions: Partial<NetworkConditions>): void {
+    checkConditions(this.network.conditions, conditions);
     this.network.conditions = { ...this.network.conditions, ...conditions };
     this.note(`network: ${describe(this.network.conditions)}`);
     this.changed();
   }
 
   setStores(conditions: Partial<StoreConditions>): void {
+    checkConditions(this.#site.conditions, conditions);
     this.#site.conditions = { ...this.#site.conditions, ...conditions };
     this.note(`stores: ${describe(this.#site.conditions)}`);
   }
