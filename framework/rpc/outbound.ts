@@ -44,8 +44,6 @@ export interface CallOrigin {
   readonly binder: Caller;
 }
 
-/** Waits between attempts while no other news says that the next one may succeed. */
-const RETRY_MS = { first: 20, most: 250 };
 /** How long answers of a silo that left in order may still be on their way. */
 const LAST_WORDS_MS = 1_000;
 /** How long it may take to hear that nobody received a frame: two round trips, many times over. */
@@ -65,9 +63,7 @@ export class Outbound implements Replies {
   readonly #node: Node;
   readonly #pending = new PendingCalls();
   readonly #wheel: DeadlineWheel;
-  readonly #waiting = new WaitingCalls();
-  /** Grains that a timer is set for, to send again what waits for them. */
-  readonly #retrying = new Set<GrainId>();
+  readonly #waiting: WaitingCalls;
   /** Silos that have nothing more to say. */
   readonly #gone = new Set<NodeAddress>();
   readonly locator: Locator;
@@ -77,6 +73,7 @@ export class Outbound implements Replies {
     this.#options = options;
     this.#node = options.node;
     this.#wheel = new DeadlineWheel(options.node.clock);
+    this.#waiting = new WaitingCalls(options.node, (calls) => this.#routeAll(calls));
     this.locator = new Locator(options.cluster);
     options.cluster.onEra((era, departed) => this.#eraChanged(era, departed));
   }
@@ -376,23 +373,14 @@ export class Outbound implements Replies {
   // ---- trying again
 
   #again(call: PendingCall, reason: string): void {
-    const { events, clock, random } = this.#node;
+    const { events } = this.#node;
     call.progress = 'notSent';
     call.hops = 0;
     call.notAt = undefined;
     call.obstacle = reason;
     call.attempts++;
     if (events.active) publishRetried(events, call, reason);
-    const { target, attempts } = call;
-    this.#waiting.add(call);
-    // All that wait for a grain leave together: with a timer for each of them, each attempt would double them.
-    if (this.#retrying.has(target)) return;
-    this.#retrying.add(target);
-    const most = Math.min(RETRY_MS.first * 2 ** Math.min(attempts - 1, 10), RETRY_MS.most);
-    clock.after(most * (0.5 + random.next() / 2), () => {
-      this.#retrying.delete(target);
-      this.#routeAll(this.#waiting.take(target));
-    });
+    this.#waiting.addAgain(call);
   }
 
   #eraChanged(era: Era, departed: readonly Departure[]): void {

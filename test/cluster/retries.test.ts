@@ -33,9 +33,9 @@ class Plug implements Transport {
 const OUT_MS = 3_000;
 const CALLS = 20;
 
-// With a timer for each call, each of which sent all of them again, there were twice as many attempts each time:
-// 300,000 in six seconds without NATS, and no time left for deadlines.
-test('calls to one grain that cannot be sent are tried again together, at most every 125 to 250 ms', async () => {
+// With a timer for each call, each of which sent all of them again, there were twice as many attempts each
+// time: 300,000 in six seconds without NATS, and no time left for deadlines.
+test('calls to one grain that cannot be sent are tried again together, every 125 to 250 ms', async () => {
   const network = inProcess();
   const plug = new Plug(network);
   const cluster = 'retries';

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
+import { machineNow } from '../support/machine-clock.ts';
 import { Load } from './load.ts';
 import { keysOf, overlaps, ProcessCluster } from './process-cluster.ts';
 import type { SiloState } from './programs/silo.ts';
+import { report } from './report.ts';
 
 /** Activation ids of each key in the order in which their answers came; none may come back. */
 function returns(load: Load): string[] {
@@ -31,9 +33,10 @@ test('silos join and leave under load without a failed call, an overlap or a dis
   }
 
   const beforeLeave = placesOf(load);
+  const leavingAt = machineNow();
   const left: SiloState = await cluster.stopSilo('b');
   await cluster.settled();
-  await load.untilAllAnswered();
+  const tookMs = (await load.untilAllAnswered()) - leavingAt;
   const moved: string[] = [];
   for (const [key, { silo, activationId }] of placesOf(load)) {
     const before = beforeLeave.get(key);
@@ -50,7 +53,13 @@ test('silos join and leave under load without a failed call, an overlap or a dis
   expect(states.flatMap(({ spans }) => spans.filter(({ running }) => running > 0))).toEqual([]);
   expect(overlaps(states.flatMap(({ spans }) => spans))).toEqual([]);
   await cluster.expectIntact(load);
-  console.log(`join and leave: ${load.calls} calls, none failed; ${moved.length} grains moved`);
+  const events = await cluster.expectFlawless([load]);
+  report({
+    scenario: 'a join and a leave',
+    times: { 'all grains of who left elsewhere': tookMs },
+    books: [load],
+    events,
+  });
 });
 
 test('three silos are restarted one after the other under load without a failed call', async () => {
@@ -58,10 +67,12 @@ test('three silos are restarted one after the other under load without a failed 
   const load = new Load(await cluster.connect(), keysOf(48));
   await load.untilAllAnswered();
   const stopped: SiloState[] = [];
+  const tookMs: number[] = [];
   for (const name of [...cluster.names]) {
+    const leavingAt = machineNow();
     stopped.push(await cluster.stopSilo(name));
     await cluster.startSilo(name);
-    await load.untilAllAnswered();
+    tookMs.push((await load.untilAllAnswered()) - leavingAt);
   }
   await load.stop();
   expect(load.failures).toEqual([]);
@@ -69,5 +80,12 @@ test('three silos are restarted one after the other under load without a failed 
   const states = [...stopped, ...(await cluster.states())];
   expect(overlaps(states.flatMap(({ spans }) => spans))).toEqual([]);
   await cluster.expectIntact(load);
-  console.log(`rolling restart: ${load.calls} calls, none failed`);
+  await cluster.settled();
+  const events = await cluster.expectFlawless([load]);
+  report({
+    scenario: 'a rolling restart',
+    times: { 'out, in again and all answered': tookMs },
+    books: [load],
+    events,
+  });
 });

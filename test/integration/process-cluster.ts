@@ -1,42 +1,87 @@
+import { join } from 'node:path';
 import { Client, type ClientOptions } from 'granary';
 import { nats } from 'granary/nats';
-import pg from 'pg';
 import { expect } from 'vitest';
 import { unpack } from '../../framework/serialization/codec.ts';
+import { machineNow } from '../support/machine-clock.ts';
 import { type NatsServer, startNats } from '../support/nats-server.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres.ts';
+import { TemporaryFolder } from '../support/processes.ts';
+import type { Books } from './books.ts';
+import { Chronicle } from './chronicle.ts';
+import { linearizabilityProblem, mergeHistory, violations } from './history.ts';
 import type { Load } from './load.ts';
+import { Recorder } from './programs/recorder.ts';
 import type { SiloState, TurnSpan } from './programs/silo.ts';
+import { RemoteLoad } from './remote-load.ts';
 import { SiloProcess } from './silo-process.ts';
+import { SETTINGS, WriteLog } from './write-log.ts';
+
+/** All of a cluster's silos share it. */
+const DATABASE = 'granary';
 
 let clusters = 0;
 
+/** Where a process runs, and what it finds there. */
+export interface Site {
+  /** This machine's own network by default. */
+  readonly namespace?: string;
+  /** URLs of NATS. */
+  readonly servers: string;
+  /** The URL of the database. */
+  readonly database: string;
+}
+
 /** The real thing: silos in processes of their own, a nats-server, a PostgreSQL, and a client in the test. */
 export class ProcessCluster {
-  readonly nats: NatsServer;
   readonly postgres: PostgresServer;
+  readonly #nats: NatsServer | undefined;
   readonly #name: string;
-  readonly #database: string;
+  readonly #site: Site;
   readonly #silos = new Map<string, SiloProcess>();
   readonly #clients: Client[] = [];
+  readonly #loads: RemoteLoad[] = [];
+  readonly #histories = new TemporaryFolder();
+  readonly #chronicle = new Chronicle();
+  #writes: WriteLog | undefined;
+  #files = 0;
 
-  private constructor(natsServer: NatsServer, postgres: PostgresServer, database: string) {
-    this.nats = natsServer;
+  private constructor(postgres: PostgresServer, site: Site, natsServer?: NatsServer) {
     this.postgres = postgres;
+    this.#nats = natsServer;
+    this.#site = site;
     this.#name = `test-${++clusters}`;
-    this.#database = database;
   }
 
   static async start(names: readonly string[] = ['a', 'b', 'c']): Promise<ProcessCluster> {
-    const [natsServer, postgres] = await Promise.all([startNats(), startPostgres()]);
-    const cluster = new ProcessCluster(natsServer, postgres, await postgres.createDatabase());
-    await Promise.all(names.map((name) => cluster.startSilo(name)));
-    await cluster.settled();
+    const [natsServer, postgres] = await Promise.all([startNats(), startPostgres({ settings: SETTINGS })]);
+    const site = { servers: natsServer.url, database: await postgres.createDatabase(DATABASE) };
+    const cluster = new ProcessCluster(postgres, site, natsServer);
+    await cluster.#begin(names.map((name) => [name, site]));
     return cluster;
+  }
+
+  /** A cluster over several sites, each silo at one of them. Servers are whoever's called them into being. */
+  static async over(postgres: PostgresServer, silos: ReadonlyMap<string, Site>): Promise<ProcessCluster> {
+    const cluster = new ProcessCluster(postgres, [...silos.values()][0] as Site);
+    await cluster.#begin([...silos]);
+    return cluster;
+  }
+
+  async #begin(silos: readonly [name: string, site: Site][]): Promise<void> {
+    await Promise.all(silos.map(([name, site]) => this.startSilo(name, site)));
+    this.#writes = await WriteLog.begin(this.postgres, DATABASE);
+    await this.settled();
   }
 
   get names(): string[] {
     return [...this.#silos.keys()];
+  }
+
+  /** The one nats-server. */
+  get nats(): NatsServer {
+    if (!this.#nats) throw new Error('this cluster has several NATS servers');
+    return this.#nats;
   }
 
   silo(name: string): SiloProcess {
@@ -46,26 +91,49 @@ export class ProcessCluster {
   }
 
   async connect(options: Partial<ClientOptions> = {}): Promise<Client> {
+    const recorder = new Recorder(this.#historyFile('client'));
     const client = await Client.connect({
-      ...{ cluster: this.#name, transport: nats({ servers: this.nats.url }), log: 'silent' },
-      ...options,
+      ...{ cluster: this.#name, transport: nats({ servers: this.#site.servers }), log: 'silent' },
+      ...{ onEvent: recorder.record, ...options },
     });
+    recorder.name(client.address);
     this.#clients.push(client);
     return client;
   }
 
-  async startSilo(name: string): Promise<SiloProcess> {
-    const silo = await SiloProcess.start({
-      ...{ cluster: this.#name, name, servers: this.nats.url, database: this.#database },
-    });
+  /** A client in a process of its own, which begins to call. */
+  async startLoad(site: Site, keys: readonly string[], callTimeoutMs: number): Promise<RemoteLoad> {
+    const load = await RemoteLoad.start(
+      {
+        ...{ cluster: this.#name, servers: site.servers, keys, callTimeoutMs },
+        history: this.#historyFile('client'),
+      },
+      site.namespace,
+    );
+    this.#loads.push(load);
+    return load;
+  }
+
+  async startSilo(name: string, site = this.#site): Promise<SiloProcess> {
+    const { servers, database, namespace } = site;
+    this.#chronicle.changing();
+    const silo = await SiloProcess.start(
+      { ...{ cluster: this.#name, name, servers, database }, history: this.#historyFile(name) },
+      namespace,
+    );
     this.#silos.set(name, silo);
     return silo;
+  }
+
+  #historyFile(name: string): string {
+    return join(this.#histories.path, `${++this.#files}-${name}.jsonl`);
   }
 
   /** Stops a silo in order; returns what it did. */
   async stopSilo(name: string): Promise<SiloState> {
     const silo = this.silo(name);
     this.#silos.delete(name);
+    this.#chronicle.changing();
     const { state, exit } = await silo.stop();
     expect(exit, silo.program.output).toEqual({ code: 0, signal: null });
     return state;
@@ -75,7 +143,32 @@ export class ProcessCluster {
   killSilo(name: string): number {
     const silo = this.silo(name);
     this.#silos.delete(name);
-    return silo.kill9();
+    const at = silo.kill9();
+    this.#chronicle.crashed(silo.address);
+    return at;
+  }
+
+  /** SIGSTOP; resolves with when it was. */
+  async freeze(name: string): Promise<number> {
+    const { program, address } = this.silo(name);
+    this.#chronicle.broken();
+    const at = machineNow();
+    await program.sigstop();
+    this.#chronicle.paused(address);
+    return at;
+  }
+
+  /** SIGCONT; returns when it was. */
+  thaw(name: string): number {
+    const { program, address } = this.silo(name);
+    this.#chronicle.resumed(address);
+    program.sigcont();
+    return machineNow();
+  }
+
+  /** To be called before the network is broken. It is whole again when the cluster has settled. */
+  breaking(): void {
+    this.#chronicle.broken();
   }
 
   states(): Promise<SiloState[]> {
@@ -84,9 +177,13 @@ export class ProcessCluster {
 
   /** Resolves when all silos that run see each other, and nothing is under way. */
   async settled(timeoutMs = 20_000): Promise<void> {
-    await expect
-      .poll(async () => this.#unsettled(await this.states()), { timeout: timeoutMs, interval: 50 })
-      .toEqual([]);
+    let from = 0;
+    const unsettled = async () => {
+      from = machineNow();
+      return this.#unsettled(await this.states());
+    };
+    await expect.poll(unsettled, { timeout: timeoutMs, interval: 50 }).toEqual([]);
+    this.#chronicle.agreed(from);
   }
 
   #unsettled(states: readonly SiloState[]): string[] {
@@ -113,12 +210,11 @@ export class ProcessCluster {
 
   /** Every counter as the database has it, read past Granary. */
   async stored(): Promise<Map<string, number>> {
-    const client = new pg.Client({ connectionString: this.#database });
-    await client.connect();
-    const { rows } = await client.query<{ key: string; data: Uint8Array }>(
-      `SELECT key, data FROM granary.records WHERE type = 'Counter'`,
+    const { rows } = await this.postgres.session(DATABASE, (client) =>
+      client.query<{ key: string; data: Uint8Array }>(
+        `SELECT key, data FROM granary.records WHERE type = 'Counter'`,
+      ),
     );
-    await client.end();
     return new Map(
       rows.map(({ key, data }) => [key, (unpack(data.subarray(1)) as { count: number }).count] as const),
     );
@@ -128,30 +224,48 @@ export class ProcessCluster {
    * Nothing that was acknowledged is missing, nothing was done twice, reads say what is stored, and each
    * grain is active once.
    */
-  async expectIntact(load: Load): Promise<void> {
+  async expectIntact(...loads: readonly (Load | RemoteLoad)[]): Promise<void> {
     await this.settled();
+    const keys = [...new Set(loads.flatMap((load) => load.keys))];
+    const reader = (key: string) => loads.find((load) => load.keys.includes(key)) as Load | RemoteLoad;
     const read = new Map(
-      await Promise.all(load.keys.map(async (key) => [key, await load.read(key)] as const)),
+      await Promise.all(keys.map(async (key) => [key, await reader(key).read(key)] as const)),
     );
     const [stored, activations] = [await this.stored(), await this.activations()];
     const wrong: string[] = [];
-    for (const key of load.keys) {
-      const [least, most] = [load.acknowledged(key), load.acknowledged(key) + load.unknown(key)];
+    for (const key of keys) {
+      const acknowledged = loads.reduce((sum, load) => sum + load.acknowledged(key), 0);
+      const most = loads.reduce((sum, load) => sum + load.unknown(key), acknowledged);
       const count = stored.get(key) ?? 0;
-      if (count < least || count > most) wrong.push(`${key}: stored ${count}, expected ${least} to ${most}`);
+      if (count < acknowledged || count > most) {
+        wrong.push(`${key}: stored ${count}, expected ${acknowledged} to ${most}`);
+      }
       if (read.get(key) !== count) wrong.push(`${key}: stored ${count}, read ${read.get(key)}`);
       const places = (activations.get(`Counter/${key}`) ?? []).map(({ silo }) => silo);
       if (places.length !== 1) wrong.push(`${key}: active on ${places.join(' and ') || 'no silo'}`);
-      const counts = load.answers(key).map((answer) => answer.count);
+      const counts = loads.flatMap((load) => load.answers(key).map((answer) => answer.count));
       if (new Set(counts).size < counts.length) wrong.push(`${key}: one count was acknowledged twice`);
     }
     expect(wrong).toEqual([]);
   }
 
+  /**
+   * The history up to here breaks none of the invariants, and each counter did what a counter does. No call
+   * may be under way. Returns how many things happened.
+   */
+  async expectFlawless(books: readonly Books[], { reads = true } = {}): Promise<number> {
+    const applied = (await this.#writes?.read()) ?? [];
+    const history = mergeHistory(this.#histories.path, this.#chronicle, applied);
+    expect(violations(history)).toEqual([]);
+    expect(linearizabilityProblem(books, { reads })).toBeUndefined();
+    return history.length;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.close()));
     await Promise.all([...this.#silos.values()].map((silo) => silo.program[Symbol.asyncDispose]()));
-    await Promise.all([this.nats.stop(), this.postgres.stop()]);
+    await Promise.all(this.#loads.map((load) => load.program[Symbol.asyncDispose]()));
+    await Promise.all([this.#nats?.stop(), this.postgres.stop(), this.#histories[Symbol.asyncDispose]()]);
   }
 }
 

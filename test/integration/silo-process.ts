@@ -1,4 +1,6 @@
 import { fileURLToPath } from 'node:url';
+import type { NodeAddress } from '../../framework/identity/silo-address.ts';
+import { machineNow } from '../support/machine-clock.ts';
 import { type Exit, type Program, spawnNode } from '../support/processes.ts';
 import type { SiloProgramOptions, SiloState } from './programs/silo.ts';
 
@@ -7,19 +9,24 @@ const PROGRAM = fileURLToPath(new URL('programs/silo.ts', import.meta.url));
 /** A silo in a process of its own, seen from a test. */
 export class SiloProcess {
   readonly name: string;
+  readonly address: NodeAddress;
   readonly program: Program;
   #lastAsk = 0;
 
-  private constructor(name: string, program: Program) {
+  private constructor(name: string, address: NodeAddress, program: Program) {
     this.name = name;
+    this.address = address;
     this.program = program;
   }
 
   /** Starts one; resolves when it takes calls. */
-  static async start(options: SiloProgramOptions): Promise<SiloProcess> {
-    const program = spawnNode(PROGRAM, { args: [JSON.stringify(options)] });
-    await program.ready(new RegExp(`^ready ${options.name} ${program.pid}$`));
-    return new SiloProcess(options.name, program);
+  static async start(options: SiloProgramOptions, namespace?: string): Promise<SiloProcess> {
+    const program = spawnNode(PROGRAM, {
+      args: [JSON.stringify(options)],
+      ...(namespace !== undefined && { namespace }),
+    });
+    const [, address = ''] = await program.ready(new RegExp(`^ready ${options.name} ${program.pid} (.*)$`));
+    return new SiloProcess(options.name, address, program);
   }
 
   /** Starts one that the cluster must refuse; resolves with the error that it ended with. */
@@ -48,7 +55,7 @@ export class SiloProcess {
 
   /** SIGKILL; resolves at once with the time of the kill. */
   kill9(): number {
-    const at = performance.now();
+    const at = machineNow();
     this.program.kill9();
     return at;
   }

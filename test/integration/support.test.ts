@@ -6,8 +6,9 @@ import { connect } from 'nats';
 import pg from 'pg';
 import { describe, expect, test, vi } from 'vitest';
 import { startNats } from '../support/nats-server.ts';
+import { NetworkNamespaces, whyNoNamespaces } from '../support/network-namespaces.ts';
 import { startPostgres } from '../support/postgres.ts';
-import { spawnNode } from '../support/processes.ts';
+import { Program, spawnNode } from '../support/processes.ts';
 
 const program = (name: string) => fileURLToPath(new URL(`programs/${name}`, import.meta.url));
 
@@ -135,5 +136,36 @@ describe('a Node process of its own', () => {
     await echo.line(/heard/);
     echo.kill9();
     expect(await echo.exited).toEqual({ code: null, signal: 'SIGKILL' });
+  });
+});
+
+const LISTEN = `
+  require('net').createServer((socket) => socket.on('data', (text) => console.log('heard ' + text)))
+    .listen(4000, process.argv[1], () => console.log('ready'))`;
+const SPEAK = `
+  const socket = require('net').connect(4000, process.argv[1], () => console.log('ready'));
+  process.stdin.on('data', (text) => socket.write(text))`;
+
+describe.skipIf(whyNoNamespaces())('hosts in networks that can be cut', () => {
+  test('reach each other in one network while cut apart in the other, until that heals', async () => {
+    await using network = new NetworkNamespaces(['one', 'two'], ['first', 'second']);
+    const [one, two] = [network.host('one'), network.host('two')];
+    const talk = async (name: string) => {
+      const run = (script: string, namespace: string) =>
+        new Program(process.execPath, { args: ['-e', script, two.address(name)], namespace });
+      const listener = run(LISTEN, two.namespace);
+      await listener.ready(/ready/);
+      const speaker = run(SPEAK, one.namespace);
+      await speaker.ready(/ready/);
+      return { listener, speaker };
+    };
+    const [first, second] = [await talk('first'), await talk('second')];
+    network.split('first', ['one']);
+    first.speaker.send('over');
+    second.speaker.send('over');
+    await second.listener.line(/heard "over"/);
+    await expect(first.listener.line(/heard/, 300)).rejects.toThrow(/300 ms/);
+    network.heal('first');
+    await first.listener.line(/heard "over"/);
   });
 });

@@ -4,7 +4,11 @@ import { findServer } from './binaries.ts';
 import { freePort } from './ports.ts';
 import { Program, TemporaryFolder } from './processes.ts';
 
+const LOOPBACK = '127.0.0.1';
+
 export interface NatsOptions {
+  /** 127.0.0.1 of this machine by default. */
+  readonly at?: { readonly namespace: string; readonly address: string };
   /** A free one by default. */
   readonly port?: number;
   /** More lines for its configuration file. */
@@ -14,17 +18,19 @@ export interface NatsOptions {
   readonly jetstream?: boolean;
 }
 
-/** A real nats-server on 127.0.0.1, with a folder of its own. */
+/** A real nats-server, with a folder of its own. */
 export class NatsServer {
   readonly port: number;
   readonly url: string;
   readonly #folder: TemporaryFolder;
+  readonly #namespace: string | undefined;
   #program: Program | undefined;
 
-  constructor(port: number, folder: TemporaryFolder) {
+  constructor(port: number, folder: TemporaryFolder, at?: NatsOptions['at']) {
     this.port = port;
-    this.url = `nats://127.0.0.1:${port}`;
+    this.url = `nats://${at?.address ?? LOOPBACK}:${port}`;
     this.#folder = folder;
+    this.#namespace = at?.namespace;
   }
 
   /** Its files, until `stop`. */
@@ -32,11 +38,18 @@ export class NatsServer {
     return this.#folder.path;
   }
 
+  /** Its log. */
+  get output(): string {
+    return this.#program?.output ?? '';
+  }
+
   /** Starts it, on the same port and with the same files as before. Resolves when it takes connections. */
   async start(): Promise<void> {
     const path = this.#folder.path;
-    const args = ['-c', configFile(this.#folder)];
-    const program = new Program(findServer('nats'), { args, cwd: path, lines: 'stderr', folder: path });
+    const program = new Program(findServer('nats'), {
+      ...{ args: ['-c', configFile(this.#folder)], cwd: path, lines: 'stderr', folder: path },
+      ...(this.#namespace !== undefined && { namespace: this.#namespace }),
+    });
     this.#program = program;
     await program.ready(/Server is ready/);
   }
@@ -81,9 +94,9 @@ export class NatsServer {
 export async function startNats(options: NatsOptions = {}): Promise<NatsServer> {
   const port = options.port ?? (await freePort());
   const folder = new TemporaryFolder();
-  const server = new NatsServer(port, folder);
+  const server = new NatsServer(port, folder, options.at);
   const config = [
-    `listen: "127.0.0.1:${port}"`,
+    `listen: "${options.at?.address ?? LOOPBACK}:${port}"`,
     options.maxPayload === undefined ? '' : `max_payload: ${options.maxPayload}`,
     options.jetstream ? `jetstream: { store_dir: "${folder.path}" }` : '',
     options.config ?? '',

@@ -1,11 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chownSync } from 'node:fs';
+import { appendFileSync, chownSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { postgresFolder } from './binaries.ts';
 import { freePort } from './ports.ts';
 import { Program, TemporaryFolder } from './processes.ts';
+
+const LOOPBACK = '127.0.0.1';
 
 export interface PostgresOptions {
   /**
@@ -13,6 +15,8 @@ export interface PostgresOptions {
    * leaves the process before it is acknowledged: what was acknowledged survives also an immediate shutdown.
    */
   readonly settings?: Readonly<Record<string, string | number>>;
+  /** 127.0.0.1 of this machine by default. */
+  readonly at?: { readonly namespace: string; readonly address: string };
 }
 
 /**
@@ -26,23 +30,25 @@ interface User {
   readonly gid?: number;
 }
 
-/** A real PostgreSQL on 127.0.0.1, with a folder of its own. */
+/** A real PostgreSQL, with a folder of its own. */
 export class PostgresServer {
   readonly port: number;
-  /** The database `postgres`, as its superuser; no password. */
+  /** The database `postgres`, as its superuser; no password. For who is in its network. */
   readonly url: string;
   readonly #folder: TemporaryFolder;
   readonly #user: User;
   readonly #settings: readonly string[];
+  readonly #at: PostgresOptions['at'];
   #program: Program | undefined;
 
   constructor(port: number, folder: TemporaryFolder, user: User, options: PostgresOptions) {
     this.port = port;
+    this.#at = options.at;
     this.url = this.#urlOf('postgres');
     this.#folder = folder;
     this.#user = user;
     const settings = {
-      listen_addresses: '127.0.0.1',
+      listen_addresses: options.at?.address ?? LOOPBACK,
       port,
       unix_socket_directories: folder.path,
       fsync: 'off',
@@ -62,6 +68,7 @@ export class PostgresServer {
     const program = new Program(join(postgresFolder(), 'postgres'), {
       args: ['-D', join(path, 'data'), ...this.#settings],
       ...this.#user,
+      ...(this.#at && { namespace: this.#at.namespace }),
       cwd: path,
       lines: 'stderr',
       folder: path,
@@ -95,18 +102,26 @@ export class PostgresServer {
 
   /** Creates an empty database; returns its URL. */
   async createDatabase(name = `test_${randomBytes(6).toString('hex')}`): Promise<string> {
-    const client = new pg.Client({ connectionString: this.url });
-    await client.connect();
-    try {
-      await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`);
-    } finally {
-      await client.end();
-    }
+    await this.session('postgres', (client) =>
+      client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`),
+    );
     return this.#urlOf(name);
   }
 
+  /** Works on a database from this process, whatever network the server is in: through its socket file. */
+  async session<T>(database: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+    const client = new pg.Client({ host: this.folder, port: this.port, user: 'postgres', database });
+    await client.connect();
+    try {
+      return await work(client);
+    } finally {
+      await client.end();
+    }
+  }
+
   #urlOf(database: string): string {
-    return `postgres://postgres@127.0.0.1:${this.port}/${encodeURIComponent(database)}`;
+    const host = this.#at?.address ?? LOOPBACK;
+    return `postgres://postgres@${host}:${this.port}/${encodeURIComponent(database)}`;
   }
 }
 
@@ -117,6 +132,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   if (user.uid !== undefined && user.gid !== undefined) chownSync(folder.path, user.uid, user.gid);
   try {
     await initialize(folder.path, user);
+    if (options.at) appendFileSync(join(folder.path, 'data', 'pg_hba.conf'), 'host all all samenet trust\n');
     const server = new PostgresServer(await freePort(), folder, user, options);
     await server.start();
     return server;

@@ -16,6 +16,8 @@ export interface ProgramOptions {
   /** Added to this process's environment. */
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** The network namespace that it runs in; the machine's own by default. */
+  readonly namespace?: string;
   readonly uid?: number;
   readonly gid?: number;
   /** Where `line` looks. Both are in `output`. */
@@ -32,7 +34,8 @@ const LINE_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 10_000;
 
 const running = new Set<Program>();
-const folders = new Set<TemporaryFolder>();
+/** What else must not outlive its test file; removed once no program runs. */
+const leftovers = new Set<AsyncDisposable>();
 
 /**
  * A process that a test started. It ends with its `await using` block, with its test file (`stopPrograms`),
@@ -47,12 +50,18 @@ export class Program {
   /** Lines that no `line` has matched yet. */
   #unread: string[] = [];
   readonly #waiting = new Set<(line: string) => void>();
+  /** Takes the lines that are for it; returns whether this was one. */
+  #follower: (line: string) => boolean = () => false;
 
   constructor(command: string, options: ProgramOptions = {}) {
-    const { args = [], env, lines = 'stdout', endSignal = 'SIGKILL', folder, ...place } = options;
+    const { args = [], env, lines = 'stdout', endSignal = 'SIGKILL', folder, cwd } = options;
     this.#name = [command, ...args].join(' ');
     this.#endSignal = endSignal;
-    const child = spawn(command, args, { ...place, env: { ...process.env, ...env }, stdio: 'pipe' });
+    const [file, fileArgs, user] = placed(command, args, options);
+    const child = spawn(file, fileArgs, {
+      ...{ ...user, env: { ...process.env, ...env }, stdio: 'pipe' },
+      ...(cwd !== undefined && { cwd }),
+    });
     this.#child = child;
     child.stdin.on('error', () => {}); // It may exit before it has read everything; `exited` tells.
     const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
@@ -118,10 +127,22 @@ export class Program {
     });
   }
 
+  /**
+   * Gives all lines with this beginning to one reader, without it, from the first on; they are not in
+   * `output`, nor for `line`.
+   */
+  follow(beginning: string, read: (rest: string) => void): void {
+    this.#follower = (line) => {
+      if (!line.startsWith(beginning)) return false;
+      read(line.slice(beginning.length));
+      return true;
+    };
+  }
+
   /** Resolves when it has printed that it is ready; when that fails, ends it and rejects. */
-  async ready(pattern: RegExp): Promise<void> {
+  async ready(pattern: RegExp): Promise<RegExpMatchArray> {
     try {
-      await this.line(pattern);
+      return await this.line(pattern);
     } catch (error) {
       await this[Symbol.asyncDispose]();
       throw error;
@@ -166,6 +187,7 @@ export class Program {
   }
 
   #printed(line: string, readable: boolean): void {
+    if (readable && this.#follower(line)) return;
     this.#output.push(line);
     if (this.#output.length > KEPT_LINES) this.#output.shift();
     if (!readable) return;
@@ -173,6 +195,23 @@ export class Program {
     if (this.#unread.length > KEPT_LINES) this.#unread.shift();
     for (const look of [...this.#waiting]) look(line);
   }
+}
+
+/** The command that starts another in its namespace, as its user. It becomes that other: one process id. */
+function placed(
+  command: string,
+  args: readonly string[],
+  { namespace, uid, gid }: ProgramOptions,
+): [string, readonly string[], { uid?: number; gid?: number }] {
+  if (namespace === undefined) {
+    return [command, args, { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) }];
+  }
+  // Only root may enter a namespace, so the user is changed inside.
+  const user = [
+    ...(uid === undefined ? [] : ['-S', `${uid}`]),
+    ...(gid === undefined ? [] : ['-G', `${gid}`]),
+  ];
+  return ['nsenter', [`--net=/run/netns/${namespace}`, ...user, '--', command, ...args], {}];
 }
 
 /** Whether every thread of a process is stopped by a signal, or gone. */
@@ -202,24 +241,29 @@ export class TemporaryFolder {
 
   constructor() {
     this.path = mkdtempSync(join(tmpdir(), 'granary-'));
-    folders.add(this);
+    removeLater(this);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.path, { recursive: true, force: true, maxRetries: 5 });
-    folders.delete(this);
+    leftovers.delete(this);
   }
 }
 
-/** Ends every program that this process started and that still runs, and removes the folders. */
+/** Ends every program that this process started and that still runs, and removes what they used. */
 export async function stopPrograms(): Promise<void> {
   await Promise.all([...running].map((program) => program[Symbol.asyncDispose]()));
-  await Promise.all([...folders].map((folder) => folder[Symbol.asyncDispose]()));
+  await Promise.all([...leftovers].map((leftover) => leftover[Symbol.asyncDispose]()));
 }
 
-/** Waits for the end of its stdin, which comes when this process is gone, however it went. */
-const WATCHDOG = `
-  read -r _
+/** `stopPrograms` disposes of it, unless it was removed before; returns how to say that it was. */
+export function removeLater(leftover: AsyncDisposable): () => void {
+  leftovers.add(leftover);
+  return () => void leftovers.delete(leftover);
+}
+
+/** Takes a process id, the number of a signal and a folder, which may be empty. */
+const END = `
   kill -"$2" "$1"; kill -CONT "$1"
   for _ in $(seq 100); do kill -0 "$1" || break; sleep 0.1; done
   [ -z "$3" ] || rm -rf "$3"
@@ -227,8 +271,14 @@ const WATCHDOG = `
 
 /** Starts a watchdog that ends `pid` when this process dies; returns what calls it off. */
 function guard(pid: number, signal: NodeJS.Signals, folder = ''): () => void {
-  // Detached: an interrupt from the terminal goes to the whole process group, and must not end the watchdog.
-  const watchdog = spawn('sh', ['-c', WATCHDOG, 'sh', `${pid}`, `${constants.signals[signal]}`, folder], {
+  return afterDeath(END, [`${pid}`, `${constants.signals[signal]}`, folder]);
+}
+
+/** Runs a shell script once this process is gone, however it went; returns what calls that off. */
+export function afterDeath(script: string, args: readonly string[]): () => void {
+  // The end of its stdin tells it. Detached: an interrupt from the terminal goes to the whole process group,
+  // and must not end the watchdog.
+  const watchdog = spawn('sh', ['-c', `read -r _\n${script}`, 'sh', ...args], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   });

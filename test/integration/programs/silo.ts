@@ -3,12 +3,14 @@ import { type RuntimeEvent, Silo } from 'granary';
 import { nats } from 'granary/nats';
 import { postgres } from 'granary/postgres';
 import { runtimeOf } from '../../../framework/silo.ts';
+import { machineNow } from '../../support/machine-clock.ts';
 import { GRAINS } from './grains.ts';
+import { Recorder } from './recorder.ts';
 
 /**
- * A silo in a process of its own. It takes its options as one JSON argument, prints `ready <name> <pid>` or
- * `refused <error>`, answers each line `{ id, ask }` on stdin with `answer <id> <JSON>`, and stops in order
- * on SIGTERM: then it prints what turns it ran and ends by itself.
+ * A silo in a process of its own. It takes its options as one JSON argument, prints
+ * `ready <name> <pid> <address>` or `refused <error>`, answers each line `{ id, ask }` on stdin with
+ * `answer <id> <JSON>`, and stops in order on SIGTERM: then it prints what turns it ran and ends by itself.
  */
 export interface SiloProgramOptions {
   readonly cluster: string;
@@ -16,9 +18,11 @@ export interface SiloProgramOptions {
   readonly servers: string;
   readonly database?: string;
   readonly partitions?: number;
+  /** The file for what the silo tells. */
+  readonly history?: string;
 }
 
-/** The turns of one activation, in wall-clock milliseconds that all processes of a machine share. */
+/** The turns of one activation; times are `machineNow`. */
 export interface TurnSpan {
   readonly grain: string;
   readonly activationId: string;
@@ -39,27 +43,28 @@ export interface SiloState {
   readonly spans: readonly TurnSpan[];
 }
 
-const now = () => performance.timeOrigin + performance.now();
-
 const options = JSON.parse(process.argv[2] ?? '{}') as SiloProgramOptions;
-const { cluster, name, servers, database, partitions } = options;
+const { cluster, name, servers, database, partitions, history } = options;
+const recorder = history === undefined ? undefined : new Recorder(history);
 
 const silo = await Silo.start({
   ...{ cluster, name, grains: GRAINS, transport: nats({ servers }), log: 'warn' },
   ...(database !== undefined && { stores: { default: postgres({ url: database }) } }),
   ...(partitions !== undefined && { partitions }),
+  ...(recorder && { onEvent: recorder.record }),
 }).catch((error: Error & { code?: string }) => {
   console.log(`refused ${JSON.stringify({ name: error.name, code: error.code, message: error.message })}`);
   process.exit(1);
 });
 
 const runtime = runtimeOf(silo);
+recorder?.name(runtime.node.address);
 const spans = new Map<string, TurnSpan>();
 const events: (RuntimeEvent & { at: number })[] = [];
 
 silo.subscribe((event) => {
   if (event.type === 'turnStarted') {
-    const at = now();
+    const at = machineNow();
     let span = spans.get(event.activationId);
     if (!span) {
       const { grain, activationId } = event;
@@ -70,7 +75,7 @@ silo.subscribe((event) => {
     span.running++;
   } else if (event.type === 'turnEnded') {
     const span = spans.get(event.activationId) as TurnSpan;
-    span.last = now();
+    span.last = machineNow();
     span.running--;
   }
 });
@@ -86,7 +91,7 @@ const RARE: readonly RuntimeEvent['type'][] = [
   'conflictResolved',
   'hookFailed',
 ];
-runtime.node.events.subscribe((event) => events.push({ ...event, at: now() }), RARE);
+runtime.node.events.subscribe((event) => events.push({ ...event, at: machineNow() }), RARE);
 
 function stateOfSilo(): SiloState {
   const { directory, dispatcher, catalog, membership } = runtime;
@@ -114,4 +119,4 @@ process.once('SIGTERM', async () => {
   process.stdin.destroy();
 });
 
-console.log(`ready ${name} ${process.pid}`);
+console.log(`ready ${name} ${process.pid} ${runtime.node.address}`);
