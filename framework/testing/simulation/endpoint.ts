@@ -22,6 +22,8 @@ export class SimulatedEndpoint implements Endpoint {
   readonly #lastTo = new Map<NodeAddress, Last>();
   #connected = true;
   #closed = false;
+  /** When the last of what is on its way to this node arrives, what is overtaken aside. */
+  #lastArrival = 0;
   serves = false;
 
   constructor(network: SimulatedNetwork, host: Host, { cluster, address, receiver }: OpenOptions) {
@@ -90,12 +92,18 @@ export class SimulatedEndpoint implements Endpoint {
     });
   }
 
+  /** From when the server knows of it, what is sent here bounces; what was on its way by then arrives. */
   close(): Promise<void> {
+    const network = this.#network;
     this.serves = false;
     return new Promise((resolve) => {
-      this.host.arrival(this.#network.drawRoundTrip(), () => {
-        this.vanish();
-        resolve();
+      this.host.arrival(network.drawRoundTrip(), () => {
+        this.#unlist();
+        const drainMs = Math.max(this.#lastArrival - network.engine.now, 0) + network.drawRoundTrip();
+        this.host.arrival(drainMs, () => {
+          this.vanish();
+          resolve();
+        });
       });
     });
   }
@@ -104,7 +112,12 @@ export class SimulatedEndpoint implements Endpoint {
   vanish(): void {
     this.#closed = true;
     this.serves = false;
-    if (this.#network.endpoints.get(this.address) === this) this.#network.endpoints.delete(this.address);
+    this.#unlist();
+  }
+
+  #unlist(): void {
+    const { endpoints } = this.#network;
+    if (endpoints.get(this.address) === this) endpoints.delete(this.address);
   }
 
   setConnected(connected: boolean): void {
@@ -129,20 +142,21 @@ export class SimulatedEndpoint implements Endpoint {
     if (way === 'silent' || latencyMs === Number.POSITIVE_INFINITY) return;
     const second = network.drawDuplicate();
     if (second !== undefined) this.#deliver(target, lane, payload, 0, latencyMs + second);
-    this.#deliver(target, lane, payload, ticket, this.#inOrder(lane, to, latencyMs));
+    this.#deliver(target, lane, payload, ticket, this.#inOrder(lane, target, latencyMs));
   }
 
   /** Not before what was sent before, unless it is overtaken. */
-  #inOrder(lane: Lane, to: NodeAddress, latencyMs: number): number {
+  #inOrder(lane: Lane, to: SimulatedEndpoint, latencyMs: number): number {
     const { engine } = this.#network;
     const straggling = this.#network.drawStraggling();
     if (straggling > 0) return latencyMs + straggling;
-    let last = this.#lastTo.get(to);
+    let last = this.#lastTo.get(to.address);
     if (!last) {
       last = { data: 0, control: 0 };
-      this.#lastTo.set(to, last);
+      this.#lastTo.set(to.address, last);
     }
     last[lane] = Math.max(last[lane], engine.now + latencyMs);
+    to.#lastArrival = Math.max(to.#lastArrival, last[lane]);
     return last[lane] - engine.now;
   }
 
