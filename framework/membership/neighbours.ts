@@ -13,7 +13,26 @@ export function neighbours(
 ): { watchers: readonly SiloEntry[]; watched: readonly SiloEntry[] } {
   if (others.length <= LIMITS.monitors) return { watchers: others, watched: others };
   const start = hash32(self.name);
-  const distance = (entry: SiloEntry) => (hash32(entry.name) - start) >>> 0;
-  const circle = [...others].sort((a, b) => distance(a) - distance(b));
-  return { watchers: circle.slice(0, LIMITS.monitors), watched: circle.slice(-LIMITS.monitors) };
+  const distances = others.map((entry) => (hash32(entry.name) - start) >>> 0);
+  return {
+    watchers: nearest(others, distances),
+    watched: nearest(
+      others,
+      distances.map((distance) => ~distance >>> 0),
+    ).reverse(),
+  };
+}
+
+/** Those of the least distances, the nearest first. Not by sorting: this is done at each heartbeat. */
+function nearest(entries: readonly SiloEntry[], distances: readonly number[]): SiloEntry[] {
+  const found: number[] = [];
+  const distanceOf = (index: number | undefined) => distances[index as number] as number;
+  for (let index = 0; index < entries.length; index++) {
+    const distance = distanceOf(index);
+    let at = Math.min(found.length, LIMITS.monitors);
+    for (; at > 0 && distanceOf(found[at - 1]) > distance; at--) found[at] = found[at - 1] as number;
+    if (at < LIMITS.monitors) found[at] = index;
+    found.length = Math.min(found.length, LIMITS.monitors);
+  }
+  return found.map((index) => entries[index] as SiloEntry);
 }

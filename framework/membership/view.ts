@@ -35,7 +35,9 @@ export function addressOf(entry: SiloEntry): NodeAddress {
  */
 export class View {
   readonly #entries = new Map<string, SiloEntry>();
-  #digest: number | undefined;
+  /** Sums over the entries, kept up with each change: a large view is not read for a small change. */
+  #digest = 0;
+  #moments: readonly [number, number] = [0, 0];
   /**
    * How often a silo has come back from an absence, or was there already when it was first heard of. While
    * this stays the same, all who were present were in one cluster, and no grain can have been active beside
@@ -59,7 +61,9 @@ export class View {
       const known = this.#entries.get(entry.name);
       if (merged === known) continue;
       if (isReturn(known, merged)) this.returns++;
+      if (known) this.#count(known, -1);
       this.#entries.set(entry.name, merged);
+      this.#count(merged, 1);
       changed.push(merged);
     }
     if (changed.length > 0) this.#forgetDeparted();
@@ -68,7 +72,6 @@ export class View {
 
   /** A hash of everything in the view: equal digests mean equal views. */
   get digest(): number {
-    this.#digest ??= this.entries().reduce((sum, entry) => (sum + hash32(fingerprint(entry))) >>> 0, 0);
     return this.#digest;
   }
 
@@ -86,17 +89,27 @@ export class View {
   get era(): string {
     const { length } = this.present();
     if (length === 0) return '';
-    const text = this.entries().map(moment).sort().join('\n');
-    return `${length}.${hash32(text).toString(36)}.${hash32(text, 0x5bd1e995).toString(36)}`;
+    return `${length}.${this.#moments.map((sum) => sum.toString(36)).join('.')}`;
+  }
+
+  /** Adds an entry to the sums, or takes it out of them. */
+  #count(entry: SiloEntry, sign: 1 | -1): void {
+    const add = (sum: number, hash: number) => (sum + sign * hash) >>> 0;
+    const [one, two] = this.#moments;
+    const text = moment(entry);
+    this.#digest = add(this.#digest, hash32(fingerprint(entry)));
+    this.#moments = [add(one, hash32(text)), add(two, hash32(text, 0x5bd1e995))];
   }
 
   #forgetDeparted(): void {
-    this.#digest = undefined;
     const departed = this.entries().filter((e) => e.status === 'left' || e.unreachable);
     const excess = departed.length - LIMITS.departedSilos;
     if (excess <= 0) return;
     departed.sort((a, b) => a.incarnation - b.incarnation);
-    for (const entry of departed.slice(0, excess)) this.#entries.delete(entry.name);
+    for (const entry of departed.slice(0, excess)) {
+      this.#entries.delete(entry.name);
+      this.#count(entry, -1);
+    }
   }
 }
 

@@ -54,26 +54,30 @@ export class Ring {
   }
 
   #score(partition: number, silo: number): number {
-    return mix32((this.#seeds[silo] as number) ^ Math.imul(partition + 1, 0x9e3779b1));
+    return mix32((this.#seeds[silo] as number) ^ saltOf(partition));
   }
 
   /**
-   * Whether `partition` prefers silo `a` to silo `b`, and equally whether it is worth more to `a` than to
-   * `b`.
+   * The `count` silos that a partition prefers, the best first; of equal scores the first by name. A large
+   * cluster's ring costs what this loop costs, so it scores each silo once and mostly stops at the bar.
    */
-  #before(partition: number, a: number, b: number): boolean {
-    const difference = this.#score(partition, a) - this.#score(partition, b);
-    return difference > 0 || (difference === 0 && a < b);
-  }
-
   #byPreference(partition: number, count: number): number[] {
     const best: number[] = [];
-    for (let silo = 0; silo < this.silos.length; silo++) {
-      if (best.length >= count && this.#before(partition, best[best.length - 1] as number, silo)) continue;
-      let at = best.length;
-      while (at > 0 && this.#before(partition, silo, best[at - 1] as number)) at--;
-      best.splice(at, 0, silo);
-      if (best.length > count) best.pop();
+    const scores: number[] = [];
+    const seeds = this.#seeds;
+    const salt = saltOf(partition);
+    let bar = -1;
+    for (let silo = 0; silo < seeds.length; silo++) {
+      const score = mix32((seeds[silo] as number) ^ salt);
+      if (score <= bar) continue;
+      let at = Math.min(best.length, count - 1);
+      for (; at > 0 && (scores[at - 1] as number) < score; at--) {
+        best[at] = best[at - 1] as number;
+        scores[at] = scores[at - 1] as number;
+      }
+      best[at] = silo;
+      scores[at] = score;
+      if (best.length === count) bar = scores[count - 1] as number;
     }
     return best;
   }
@@ -89,7 +93,7 @@ export class Ring {
       let list = preferences[partition];
       const rank = next[partition] as number;
       if (list === undefined || rank >= list.length) {
-        list = this.#byPreference(partition, rank === 0 ? 8 : this.silos.length);
+        list = this.#byPreference(partition, Math.min(8 * Math.max(rank, 1), this.silos.length));
         preferences[partition] = list;
       }
       next[partition] = rank + 1;
@@ -125,4 +129,9 @@ export class Ring {
     const [refused] = held.splice(lowest, 1);
     return refused as number;
   }
+}
+
+/** What sets the scores of one partition apart from those of another. */
+function saltOf(partition: number): number {
+  return Math.imul(partition + 1, 0x9e3779b1);
 }
