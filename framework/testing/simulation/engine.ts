@@ -104,7 +104,8 @@ export class Engine {
     try {
       host.run(act);
     } catch (error) {
-      this.fail(new Error(`an exception ended the process of ${host.name}`, { cause: error }));
+      const why = error instanceof Error ? error.message : String(error);
+      this.fail(new Error(`an exception ended the process of ${host.name}: ${why}`, { cause: error }));
     }
   }
 }

@@ -68,6 +68,8 @@ export class SimulationError extends Error {
 /** Lines of history in the message of an error, and in its field. */
 const SHOWN = 25;
 const KEPT = 400;
+/** Virtual milliseconds that a story has, unless it says otherwise. */
+const MAX_MS = 3_600_000;
 /** Silos that may join, beyond those of the beginning. */
 const NEWCOMERS = ['new-0', 'new-1', 'new-2'];
 /** How long the cluster may take to settle after all trouble has ended, in virtual milliseconds. */
@@ -108,9 +110,11 @@ export async function simulate(
       await cluster.stopFaults();
       await end(cluster, simulation);
     };
-    const limit = simulation.story.timer(options.maxMs ?? 3_600_000, () =>
-      engine.fail(new Error('the story does not end; what it waits for may not be part of the simulation')),
-    );
+    const { maxMs = MAX_MS } = options;
+    const limit = simulation.story.timer(maxMs, () => {
+      const perhaps = 'what it waits for may not be part of the simulation';
+      engine.fail(new Error(`the story has not ended after ${maxMs} ms (maxMs); ${perhaps}`));
+    });
     simulation.story.run(live).then(
       () => {
         over = true;
