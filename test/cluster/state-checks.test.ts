@@ -73,7 +73,7 @@ async function agreed(cluster: TestCluster): Promise<void> {
   await expect.poll(wrong, { timeout: 10_000 }).toEqual([]);
 }
 
-/** A silo that has a guest away from its primary, with the partition, and a replica of that which is not it. */
+/** A silo with a guest away from its primary, the guest's partition, and another replica of that. */
 function guestOf(cluster: TestCluster) {
   for (const owner of runtimes(cluster)) {
     const self = owner.node.address;
