@@ -168,6 +168,7 @@ export class Dispatcher {
     if (delta !== NO_ANSWER && delta) directory.learn(partition, delta, silo);
     else delta = undefined;
     const again = () => {
+      if (this.#ordered.get(target) !== waiting) return;
       this.#ordered.delete(target);
       for (const each of waiting) this.dispatch(each);
     };
@@ -175,6 +176,19 @@ export class Dispatcher {
     // notice.
     if (delta || directory.era !== era) again();
     else clock.after(REFUSED_MS, again);
+  }
+
+  /**
+   * Calls that wait for an order go to the silo that decides for their grain now, if it is another: this one
+   * may be gone before its order is answered. Who followed the order tells the new one.
+   */
+  enterEra(): void {
+    const { directory } = this.#options;
+    for (const [target, waiting] of [...this.#ordered]) {
+      if (directory.primary(directory.partitionOf(target)) === this.#node.address) continue;
+      this.#ordered.delete(target);
+      for (const call of waiting) this.dispatch(call);
+    }
   }
 
   /**

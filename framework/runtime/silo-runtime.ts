@@ -94,6 +94,7 @@ export class SiloRuntime {
   /** What comes from the network, and from the directory, goes to its part. */
   #connect(): void {
     const { node, dispatcher, outbound, directory, membership } = this;
+    membership.onEra(() => dispatcher.enterEra()); // after the directory, which began to listen before
     directory.onReady = () => this.#gate.open();
     node.onUndeliverable = (to, ticket) => {
       outbound.undeliverable(to, ticket);
