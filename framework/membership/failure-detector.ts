@@ -44,6 +44,10 @@ export class Heartbeats {
     this.#lastHeard = now;
   }
 
+  heardWithin(ms: number, now: number): boolean {
+    return now - this.#lastHeard < ms;
+  }
+
   judge(now: number): Verdict {
     const silence = now - this.#lastHeard;
     if (silence > this.suspectMs) return 'suspect';

@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../system/clock.ts';
 import type { Endpoint } from '../transport/transport.ts';
 import { type Cluster, type Departure, type Era, EraKeeper } from './cluster.ts';
 import { type DetectionTimes, Heartbeats } from './failure-detector.ts';
+import { credible } from './hearsay.ts';
 import { neighbours } from './neighbours.ts';
 import { addressOf, parseEntries, parseEntry, type SiloEntry, type SiloStatus, View } from './view.ts';
 
@@ -129,19 +130,19 @@ export class Membership implements Cluster {
     this.#announced = true;
     this.#news([this.#self]);
     this.#options.endpoint.serve();
-    this.#advance('active');
+    this.#become({ status: 'active' });
     await this.#options.endpoint.flush();
   }
 
   /** From now on this silo gets nothing new to own; it still holds what it has. */
   leave(): void {
     this.#options.endpoint.unserve();
-    this.#advance('leaving');
+    this.#become({ status: 'leaving' });
   }
 
   /** This silo holds nothing any more. */
   left(): void {
-    this.#advance('left');
+    this.#become({ status: 'left' });
     this.stop();
   }
 
@@ -207,13 +208,13 @@ export class Membership implements Cluster {
       await this.#viewOrDelay(this.#options.times.heartbeatMs);
     }
     this.#away = false;
-    this.#refute(this.#self.epoch + 1);
+    this.#become({ epoch: this.#self.epoch + 1, unreachable: false });
   }
 
   async #exchangeViews(silo: NodeAddress): Promise<void> {
     const { suspectMs } = this.#options.times;
     const answer = await this.#control.request(silo, 'exchange', this.#view.entries(), suspectMs);
-    this.#learn(Array.isArray(answer) ? answer[1] : undefined);
+    this.#learn(Array.isArray(answer) ? answer[1] : undefined, silo);
   }
 
   // ---- what others say
@@ -223,7 +224,7 @@ export class Membership implements Cluster {
     control.on('join', (_from, body) => this.#admit(body));
     control.on('news', (from, body) => {
       this.#heard(from);
-      this.#learn(body);
+      this.#learn(body, from);
       // It may have asked a silo that is frozen; those that will watch it tell it who is there.
       const entry = this.#view.get(nodeName(from));
       if (entry?.status === 'joining' && this.#self.status === 'active' && this.#isWatching(entry)) {
@@ -233,11 +234,11 @@ export class Membership implements Cluster {
     control.on('view', (from, body) => {
       const [entries, digest] = Array.isArray(body) ? body : [];
       this.#heard(from);
-      this.#learn(entries);
+      this.#learn(entries, from);
       if (digest !== this.#view.digest && this.#knows(entries)) this.#sendView(from);
     });
-    control.on('exchange', (_from, body) => {
-      this.#learn(body);
+    control.on('exchange', (from, body) => {
+      this.#learn(body, from);
       return [this.#options.partitions, this.#view.entries()];
     });
     control.on('beat', (from, body) => this.#beatFrom(from, body));
@@ -291,8 +292,9 @@ export class Membership implements Cluster {
     return theirs.merge(this.#view.entries()).length > 0;
   }
 
-  #learn(body: unknown): void {
-    const changed = this.#view.merge(parseEntries(body));
+  #learn(body: unknown, from?: NodeAddress): void {
+    const entries = parseEntries(body);
+    const changed = this.#view.merge(from === undefined ? entries : this.#believed(entries, from));
     if (changed.length === 0) return;
     const self = this.#view.get(this.#options.name) as SiloEntry;
     if (self.incarnation !== this.#options.incarnation) {
@@ -301,19 +303,23 @@ export class Membership implements Cluster {
       return this.onReplaced(this.#replacedBy);
     }
     this.#self = self;
-    if (self.unreachable) this.#refute(self.epoch + 1);
+    if (self.unreachable) this.#become({ epoch: self.epoch + 1, unreachable: false }); // refutes it
     this.#changed();
   }
 
-  #refute(epoch: number): void {
-    this.#self = { ...this.#self, epoch, unreachable: false };
-    this.#view.merge([this.#self]);
-    this.#news([this.#self]);
-    this.#changed();
+  /** Who is said to be gone and was heard just now is told, and refutes it. */
+  #believed(entries: readonly SiloEntry[], from: NodeAddress): readonly SiloEntry[] {
+    if (this.#away) return entries;
+    const now = this.#clock.now();
+    const { probeMs } = this.#options.times;
+    const hears = (silo: NodeAddress) => this.#watched.get(silo)?.heardWithin(probeMs, now) ?? false;
+    const { believed, disproved } = credible(entries, from, { view: this.#view, self: this.#self, hears });
+    for (const entry of disproved) this.#control.send(addressOf(entry), 'news', [entry]);
+    return believed;
   }
 
-  #advance(status: SiloStatus): void {
-    this.#self = { ...this.#self, status };
+  #become(change: Partial<SiloEntry>): void {
+    this.#self = { ...this.#self, ...change };
     this.#view.merge([this.#self]);
     this.#news([this.#self]);
     this.#changed();

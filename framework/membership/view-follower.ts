@@ -3,6 +3,7 @@ import type { ControlChannel } from '../messaging/control-channel.ts';
 import { isPowerOfTwo } from '../ring/ring.ts';
 import type { Clock, Timer } from '../system/clock.ts';
 import { type Cluster, type Departure, type Era, EraKeeper } from './cluster.ts';
+import { credible } from './hearsay.ts';
 import { parseEntries, type SiloEntry, View } from './view.ts';
 
 export interface ViewFollowerOptions {
@@ -30,8 +31,8 @@ export class ViewFollower implements Cluster {
     this.#options = options;
     this.#keeper = new EraKeeper(this.#view, options.partitions);
     const { control } = options;
-    control.on('news', (_from, body) => this.#learn(body));
-    control.on('view', (_from, body) => this.#learn(Array.isArray(body) ? body[0] : undefined));
+    control.on('news', (from, body) => this.#learn(body, from));
+    control.on('view', (from, body) => this.#learn(Array.isArray(body) ? body[0] : undefined, from));
     control.on('ping', () => this.#view.digest);
   }
 
@@ -77,8 +78,9 @@ export class ViewFollower implements Cluster {
     this.#timer = this.#options.clock.inBackground(this.#options.refreshMs, () => void this.refresh());
   }
 
-  #learn(body: unknown): void {
-    const entries = parseEntries(body);
+  #learn(body: unknown, from: NodeAddress): void {
+    const listener = { view: this.#view, self: undefined, hears: () => false };
+    const entries = credible(parseEntries(body), from, listener).believed;
     if (this.#asking) this.#heardMeanwhile.push(...entries);
     if (this.#view.merge(entries).length > 0) this.#keeper.update(this.#view);
   }
