@@ -37,6 +37,16 @@ describe('the samples print what they promise', () => {
     ]);
   });
 
+  test('find-a-race', async () => {
+    const [found, ticket, crash, fixed, ...more] = await outputOf('find-a-race.ts');
+    expect(found).toMatch(/^seed \d+: guest \d+ has a ticket, and is not on the list$/);
+    expect(ticket).toMatch(/^ *[\d.]+ ms {2}--- guest \d+ has a ticket$/);
+    expect(crash).toMatch(/^ *[\d.]+ ms {2}--- [\w-]+ crashes$/);
+    const [, seed] = found?.match(/^seed (\d+):/) ?? [];
+    expect(fixed).toBe(`saved before it is told: seeds 1 to ${seed} pass`);
+    expect(more).toEqual([]);
+  });
+
   test('chat', async () => {
     const heard = await outputOf('chat/main.ts');
     expect(heard.filter((line) => line.startsWith('bob'))).toEqual([
