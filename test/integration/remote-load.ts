@@ -38,9 +38,10 @@ export class RemoteLoad extends Books {
     return answer;
   }
 
-  /** No more calls; resolves when the last has ended, and the client. */
+  /** No more calls but reads; resolves when the last has ended. */
   async stop(): Promise<void> {
+    const stopped = this.program.line(/^stopped$/);
     this.program.send('stop' satisfies ClientOrder);
-    await this.program.exited;
+    await stopped;
   }
 }

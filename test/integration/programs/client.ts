@@ -8,7 +8,7 @@ import { Recorder } from './recorder.ts';
 /**
  * A client in a process of its own, with a load. It takes its options as one JSON argument, prints
  * `ready <pid>`, then `calls <JSON>` with what has ended, again and again. A line `{ id, read: key }` on
- * stdin is answered by `answer <id> <count or error>`, the line `"stop"` by the last calls and its end.
+ * stdin is answered by `answer <id> <count or error>`, the line `"stop"` by the last calls and `stopped`.
  */
 export interface ClientProgramOptions {
   readonly cluster: string;
@@ -52,9 +52,7 @@ input.on('line', async (line) => {
   await load.stop();
   clearInterval(printing);
   print();
-  await client.close();
   console.log('stopped');
-  process.exit(0);
 });
 
 console.log(`ready ${process.pid}`);
