@@ -107,6 +107,33 @@ describe('a silo joins while calls are in flight: none fails, and no grain is ac
   });
 });
 
+describe('silos leave and come back while grains are called for the first time: no call fails', () => {
+  test.each(seeds(10))('seed %i', async (seed) => {
+    await simulate({ seed, silos: 4, grains: [Anywhere] }, async (cluster) => {
+      const places = watchActivations(cluster);
+      cluster.setNetwork({ jitterMs: cluster.random.between(1, 5) }); // orders overtake the news of eras
+      const answers: Promise<unknown>[] = [];
+      let leaving = true;
+      const call = async () => {
+        for (let i = 0; leaving; i++) {
+          for (const key of keys(2, `k${i}-`)) answers.push(cluster.grain(Anywhere, key).whoAmI());
+          await cluster.sleep(1);
+        }
+      };
+      const calling = call();
+      for (const name of ['a', 'b', 'c', 'd']) {
+        await cluster.stop(name);
+        await cluster.start(name);
+      }
+      leaving = false;
+      await calling;
+      await Promise.all(answers);
+      // Once each, and again when its silo had left.
+      for (const [grain, silos] of places) expect(new Set(silos).size, grain).toBe(silos.length);
+    });
+  });
+});
+
 describe('what a caller remembers of a grain is wrong', () => {
   /** `d` has the grains, the client knows; then it is stopped while `move` happens to them. */
   async function story(seed: number, move: (cluster: SimulatedCluster) => Promise<void>): Promise<void> {
@@ -209,7 +236,7 @@ class Account extends Tally {}
 @grain({ placement: 'random' })
 class Basket extends Tally {}
 
-describe('two grain types with the same keys and records never meet: not in memory, directory or store', () => {
+describe('two grain types with the same keys and records never meet, in memory, directory or store', () => {
   test.each(seeds(10))('seed %i', async (seed) => {
     const stores = { default: memory() };
     await simulate({ seed, silos: 3, grains: [Account, Basket], stores }, async (cluster) => {
