@@ -53,7 +53,7 @@ function watchActivations(cluster: SimulatedCluster) {
   return places;
 }
 
-describe('concurrent first calls from the client and all silos make one activation, which answers all', () => {
+describe('concurrent first calls from client and all silos make one activation, which answers all', () => {
   test.each(seeds(10))('seed %i', async (seed) => {
     await simulate({ seed, silos: 5, grains: [Plain, Anywhere] }, async (cluster) => {
       const places = watchActivations(cluster);
