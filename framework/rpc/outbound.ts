@@ -211,8 +211,12 @@ export class Outbound implements Replies {
     if (this.#owns(call)) this.#again(call, 'the silo could not run it');
   }
 
-  /** A local call turns out to belong on another silo. */
+  /**
+   * A local call turns out to belong on another silo. So do those that follow: should the grain become active
+   * here meanwhile, they must not overtake it.
+   */
   sendTo(call: PendingCall, to: NodeAddress): void {
+    this.locator.forget(call.target);
     if (this.#owns(call)) this.#send(call, to);
   }
 

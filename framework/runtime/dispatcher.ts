@@ -124,9 +124,13 @@ export class Dispatcher {
       call.notAt = undefined;
       directory.retract(call.partition, call.target, silo, lastDot);
     }
-    const elsewhere = directory.locate(call.partition, call.target);
-    if (elsewhere !== undefined) return this.#forward(call, elsewhere);
     const ordered = this.#ordered.get(call.target);
+    const elsewhere = directory.locate(call.partition, call.target);
+    if (elsewhere !== undefined) {
+      // The entry came before the answer to the order: those that wait for that go first.
+      for (const each of ordered?.splice(0) ?? []) this.dispatch(each);
+      return this.#forward(call, elsewhere);
+    }
     if (ordered && ordered.length >= LIMITS.mailbox) return this.#tooMany(call);
     if (ordered) return void ordered.push(call);
     let chosen: NodeAddress;

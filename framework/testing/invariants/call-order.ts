@@ -17,6 +17,14 @@ interface MadeCall {
   readonly at: number;
 }
 
+interface Activation {
+  readonly node: NodeAddress;
+  readonly callers: Map<NodeAddress, number>;
+  /** When a call to the grain had last been passed on, before this activation began. */
+  readonly detourAt: number;
+}
+
+const FORWARDED_GRAINS = 4_000;
 /** How long a one-way call may wait for its turn after its arrival; it is not looked at after that. */
 const ONE_WAY_MS = 60_000;
 
@@ -28,6 +36,8 @@ const ONE_WAY_MS = 60_000;
  * It is demanded of two calls when both started in one activation and, since the earlier one was made,
  *  - each node's messages to another arrived once and in order,
  *  - the caller did not have to try anything again: what is tried again goes to the end,
+ *  - the grain did not become active anew, somewhere, after calls had already gone where it was before: then
+ *    it has moved, if only from nowhere,
  *  - and the silos' views did not change, nor shortly before: the grain may stay where it is while the way to
  *    it changes, and calls that are forwarded by different silos may overtake each other.
  */
@@ -38,7 +48,9 @@ export class CallOrder implements Invariant {
   readonly #made = new Map<NodeAddress, Map<number, MadeCall>>();
   readonly #forgetting = new Agenda<MadeCall>();
   /** In each activation, the newest call of each caller that has started. */
-  readonly #newest = new Map<string, { node: NodeAddress; readonly callers: Map<NodeAddress, number> }>();
+  readonly #newest = new Map<string, Activation>();
+  /** When calls to a grain were passed on last; the latest few thousand grains. */
+  readonly #forwardedAt = new Map<string, number>();
   readonly #retriedAt = new Map<NodeAddress, number>();
   #orderedSince = Number.NEGATIVE_INFINITY;
   #changedAt = Number.NEGATIVE_INFINITY;
@@ -55,6 +67,12 @@ export class CallOrder implements Invariant {
         return undefined;
       case 'callSettled':
         this.#settled(event.caller, event.callId, at);
+        return undefined;
+      case 'callForwarded':
+        this.#forwarded(event.grain, at);
+        return undefined;
+      case 'activationCreated':
+        this.#created(event.activationId, node, event.grain);
         return undefined;
       case 'callRetried':
         this.#retriedAt.set(event.caller, at);
@@ -103,19 +121,29 @@ export class CallOrder implements Invariant {
     calls.set(made.callId, { made, at });
   }
 
+  #created(activationId: string, node: NodeAddress, grain: string): Activation {
+    const detourAt = this.#forwardedAt.get(grain) ?? Number.NEGATIVE_INFINITY;
+    const activation = { node, callers: new Map<NodeAddress, number>(), detourAt };
+    this.#newest.set(activationId, activation);
+    return activation;
+  }
+
+  #forwarded(grain: string, at: number): void {
+    this.#forwardedAt.delete(grain);
+    const [oldest] = this.#forwardedAt.set(grain, at).keys();
+    if (this.#forwardedAt.size > FORWARDED_GRAINS) this.#forwardedAt.delete(oldest as string);
+  }
+
   #started(event: TurnStarted, node: NodeAddress): string | undefined {
     const { caller, callId, activationId } = event;
-    let activation = this.#newest.get(activationId);
-    if (!activation) {
-      activation = { node, callers: new Map() };
-      this.#newest.set(activationId, activation);
-    }
+    const activation = this.#newest.get(activationId) ?? this.#created(activationId, node, event.grain);
     const newest = activation.callers.get(caller) ?? 0;
     const madeAt = this.#made.get(caller)?.get(callId)?.at;
     this.#forget(caller, callId);
     if (callId > newest) activation.callers.set(caller, callId);
     // Known no more: it started before, or its caller has given it up.
-    if (callId >= newest || madeAt === undefined || !this.#isDemanded(caller, madeAt)) return undefined;
+    if (callId >= newest || madeAt === undefined || madeAt <= activation.detourAt) return undefined;
+    if (!this.#isDemanded(caller, madeAt)) return undefined;
     const order = `call ${callId} of ${caller} started after call ${newest}`;
     return `${event.grain}.${event.method} on ${node}: ${order}, which was made after it`;
   }

@@ -98,7 +98,7 @@ export async function simulate(
   });
   const cluster = new SimulatedCluster(options, simulation);
   const { engine } = simulation;
-  const swarm = new Swarm(cluster, [...silos, ...NEWCOMERS]);
+  const swarm = new Swarm(cluster, [...silos, ...NEWCOMERS], simulation.clock);
   cluster.stopFaults = () => swarm.stop();
   const disown = ownGlobals();
   try {

@@ -20,6 +20,7 @@ const EXAMINE_MS = 100;
  */
 export class SimulatedCluster extends TestCluster {
   readonly #simulation: Simulation;
+  readonly #leaving = new Map<string, Silo>();
   /** Chance for the story's own choices. */
   readonly random: SeededRandom;
 
@@ -66,17 +67,17 @@ export class SimulatedCluster extends TestCluster {
   override async stop(name: string): Promise<void> {
     this.note(`${name} leaves`);
     const host = this.#simulation.host(name);
-    await this.#unlessItDies(
-      name,
-      host.run(() => super.stop(name)),
-    );
+    this.#leaving.set(name, this.silo(name));
+    const stopping = host.run(() => super.stop(name));
+    await this.#unlessItDies(name, stopping);
+    this.#leaving.delete(name);
     this.#simulation.gone(host);
   }
 
   /** Also while it starts or leaves. */
   override crash(name: string): void {
     if (this.names.includes(name)) super.crash(name);
-    else this.#simulation.crash(name);
+    else this.#simulation.crash(name, this.#leaving.get(name));
   }
 
   /** Gone with its machine: not even its connections are seen to close. */

@@ -1,5 +1,6 @@
 import type { NodeAddress } from '../../identity/silo-address.ts';
 import type { RuntimeEvent } from '../../observability/events.ts';
+import type { SiloRuntime } from '../../runtime/silo-runtime.ts';
 import { runtimeOf, type Silo } from '../../silo.ts';
 import type { GrainStore } from '../../storage/grain-store.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -100,7 +101,7 @@ export class Simulation implements World {
     this.network.lose(host);
     this.#hosts.delete(name);
     // What the story itself had asked this silo for will not be answered.
-    if (silo) host.run(() => runtimeOf(silo).outbound.stop());
+    if (silo) host.run(() => abandon(runtimeOf(silo)));
     this.changed();
   }
 
@@ -284,6 +285,11 @@ export class Simulation implements World {
     this.#hosts.set(name, host);
     return host;
   }
+}
+
+function abandon({ outbound, node }: SiloRuntime): void {
+  outbound.stop();
+  node.control.close();
 }
 
 function violationError({ invariant, message }: { invariant: string; message: string }): Error {

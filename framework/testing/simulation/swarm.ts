@@ -1,3 +1,4 @@
+import { type Clock, sleep } from '../../system/clock.ts';
 import { SeededRandom } from './seeded-random.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
 import { troubles } from './troubles.ts';
@@ -69,13 +70,16 @@ export class Swarm {
   readonly begun: Fault[] = [];
   /** Silos that start or stop. */
   readonly #moving = new Map<string, Promise<unknown>>();
-  #stopped = false;
+  /** Aborted when there is to be no more trouble: then nothing is left that waits for the next. */
+  readonly #stop = new AbortController();
+  readonly #clock: Clock;
   #running: Promise<void> | undefined;
 
   /** `names`: of all silos that may ever be. */
-  constructor(cluster: SimulatedCluster, names: readonly string[]) {
+  constructor(cluster: SimulatedCluster, names: readonly string[], clock: Clock) {
     this.#cluster = cluster;
     this.#names = names;
+    this.#clock = clock;
   }
 
   /** `faults`: by time. */
@@ -85,7 +89,7 @@ export class Swarm {
 
   /** Makes no more trouble; resolves when silos that were to start or stop have done so. */
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#stop.abort();
     this.#cluster.calm();
     await Promise.all(this.#moving.values());
     await this.#running;
@@ -94,7 +98,7 @@ export class Swarm {
   async #make(faults: Iterable<Fault>): Promise<void> {
     const beganAt = this.#cluster.now;
     for (const fault of faults) {
-      await this.#cluster.sleep(beganAt + fault.atMs - this.#cluster.now);
+      await this.#sleep(beganAt + fault.atMs - this.#cluster.now);
       if (this.#stopped) return;
       this.begun.push(fault);
       this.#strike(fault);
@@ -111,7 +115,15 @@ export class Swarm {
       absent: this.#names.filter((name) => !names.includes(name) && !this.#moving.has(name)),
       move: (name, act) => this.#move(name, act),
     });
-    if (trouble) void this.#cluster.sleep(lastsMs).then(() => this.#stopped || trouble());
+    if (trouble) void this.#sleep(lastsMs).then(() => this.#stopped || trouble());
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return sleep(this.#clock, ms, this.#stop.signal);
+  }
+
+  get #stopped(): boolean {
+    return this.#stop.signal.aborted;
   }
 
   /** Some starts are refused: by a silo of that name that still runs, or for a clock that went back. */

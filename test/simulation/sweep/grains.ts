@@ -1,0 +1,154 @@
+import { Grain, type GrainClass, type GrainRef, grain, method, state } from 'granary';
+
+/** A value that is saved before it is acknowledged. */
+@grain()
+export class Register extends Grain {
+  @state() value = 0;
+
+  @method()
+  async write(value: number): Promise<void> {
+    this.value = value;
+    await this.save();
+  }
+
+  @method()
+  async replace(expected: number, value: number): Promise<boolean> {
+    if (this.value !== expected) return false;
+    this.value = value;
+    await this.save();
+    return true;
+  }
+
+  /** As new. */
+  @method()
+  async erase(): Promise<void> {
+    await this.clear();
+  }
+
+  @method({ readOnly: true })
+  async read(): Promise<number> {
+    return this.value;
+  }
+
+  /** Read as a writer would: in its turn. */
+  @method()
+  async readInTurn(): Promise<number> {
+    return this.value;
+  }
+
+  @method()
+  async end(): Promise<void> {
+    this.context.deactivate();
+  }
+
+  @method({ readOnly: true })
+  async activation(): Promise<string> {
+    return this.context.activationId;
+  }
+}
+
+@grain({ placement: 'random' })
+export class ScatteredRegister extends Register {}
+
+@grain({ placement: 'preferLocal', idleMs: 60 })
+export class NearbyRegister extends Register {}
+
+@grain({ placement: 'leastLoaded', idleMs: 500 })
+export class LightRegister extends Register {}
+
+export const REGISTERS: readonly GrainClass<Register>[] = [
+  Register,
+  ScatteredRegister,
+  NearbyRegister,
+  LightRegister,
+];
+
+/** Counts each call once; what happens in an order of its own is in a second record. */
+@grain({ placement: 'random', idleMs: 300 })
+export class Tally extends Grain {
+  @state() count = 0;
+  @state({ name: 'entries' }) entries: string[] = [];
+  #busy = false;
+
+  @method()
+  async add(): Promise<number> {
+    if (this.#busy) throw new Error(`${this.context.id}: two turns at once`);
+    this.#busy = true;
+    try {
+      this.count++;
+      await this.save();
+      return this.count;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  @method({ idempotent: true })
+  async addOnce(entry: string): Promise<void> {
+    if (this.entries.includes(entry)) return;
+    this.entries.push(entry);
+    await this.save('entries');
+  }
+
+  /** Adds here, and then to another within this turn: two that do so to each other are a deadlock. */
+  @method()
+  async addBoth(other: GrainRef<Tally>): Promise<number> {
+    const count = await this.add();
+    await other.add();
+    return count;
+  }
+
+  @method({ readOnly: true })
+  async read(): Promise<{ count: number; entries: string[] }> {
+    return { count: this.count, entries: this.entries };
+  }
+
+  override async onDeactivate(): Promise<void> {
+    await this.save('entries');
+  }
+}
+
+/** Keeps nothing. */
+@grain()
+export class Echo extends Grain {
+  #heard = 0;
+
+  @method()
+  async *count(to: number): AsyncGenerator<number> {
+    for (let n = 1; n <= to; n++) {
+      if (n % 7 === 0) await pause(5);
+      yield n;
+    }
+  }
+
+  @method({ interleave: true })
+  async slowly(ms: number): Promise<number> {
+    await pause(ms);
+    return ms;
+  }
+
+  @method({ oneWay: true })
+  async hear(): Promise<void> {
+    this.#heard++;
+  }
+
+  @method({ readOnly: true })
+  async heard(): Promise<number> {
+    return this.#heard;
+  }
+}
+
+@grain({ placement: { workers: 2 } })
+export class Worker extends Grain {
+  @method()
+  async double(n: number): Promise<number> {
+    await pause(1);
+    return 2 * n;
+  }
+}
+
+export const GRAINS: readonly GrainClass[] = [...REGISTERS, Tally, Echo, Worker];
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

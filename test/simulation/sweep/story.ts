@@ -1,0 +1,240 @@
+import type { Grain, GrainClass, GrainRef } from 'granary';
+import {
+  FAULTS,
+  type Fault,
+  type FaultKind,
+  type SimulatedCluster,
+  type SimulateOptions,
+  simulate,
+} from 'granary/testing';
+import { Books } from './books.ts';
+import { Echo, GRAINS, NearbyRegister, REGISTERS, type Register, Tally, Worker } from './grains.ts';
+
+/** How much goes on in a run. What fails is tried again with less, to be understood. */
+export interface Size {
+  readonly silos: number;
+  readonly callers: number;
+  /** Of each type of grain. */
+  readonly keys: number;
+  readonly ms: number;
+}
+
+export interface Run extends Size {
+  readonly seed: number;
+  /** Instead of what the seed draws. */
+  readonly faults?: readonly Fault[];
+  readonly trace?: (line: string) => void;
+}
+
+/**
+ * In a network that is whole, whoever crashes or comes, a grain is like one object: its history is
+ * linearizable. Not so in a split, where each side has its own; nor where a silo is given up that lives.
+ */
+const WHOLE: readonly FaultKind[] = [
+  ...(['crash', 'vanish', 'leave', 'join', 'pause', 'duplication', 'reordering', 'clockJump'] as const),
+  ...(['storeCut', 'storeLatency', 'storeErrors', 'storeErrorsAfterWrite', 'lostStoreAnswers'] as const),
+];
+
+/** What a seed decides before anything begins. */
+export function sizeOf(seed: number): Size {
+  return {
+    silos: 2 + (seed % 5),
+    callers: 4 + (seed % 7) * 3,
+    keys: 1 + (seed % 4) * 3,
+    ms: 8_000 + (seed % 3) * 8_000,
+  };
+}
+
+export function run({ seed, faults, trace, ...size }: Run) {
+  const whole = seed % 2 === 0;
+  const options: SimulateOptions = {
+    seed,
+    silos: size.silos,
+    grains: GRAINS,
+    options: { callTimeoutMs: 3_000, drainMs: 3_000 },
+    maxMs: size.ms + 240_000,
+    faults: faults ?? (whole ? WHOLE : FAULTS),
+    ...(trace && { trace }),
+  };
+  return simulate(options, (cluster) => new Story(cluster, size, whole).tell());
+}
+
+interface Place {
+  grain<G extends Grain>(type: GrainClass<G>, key: string): GrainRef<G>;
+}
+
+class Story {
+  readonly #cluster: SimulatedCluster;
+  readonly #size: Size;
+  readonly #whole: boolean;
+  readonly #books = new Books();
+  readonly #members = new Map<string, Map<string, Set<string>>>();
+  #values = 0;
+
+  constructor(cluster: SimulatedCluster, size: Size, whole: boolean) {
+    this.#cluster = cluster;
+    this.#size = size;
+    this.#whole = whole;
+  }
+
+  async tell(): Promise<void> {
+    const callers = Array.from({ length: this.#size.callers }, (_, n) => this.#caller(n));
+    await Promise.all(callers);
+    this.#cluster.calm();
+    await this.#cluster.stopFaults();
+    await this.#cluster.settled(60_000);
+    await this.#checkGrains();
+    await this.#checkGroups();
+    if (this.#whole) this.#books.checkRegisters();
+  }
+
+  async #caller(n: number): Promise<void> {
+    const random = this.#cluster.random.fork(`caller ${n}`);
+    const key = () => String(random.below(this.#size.keys));
+    const name = `caller-${n}`;
+    while (this.#cluster.now < this.#size.ms) {
+      const place = this.#place(random);
+      const kind = random.next();
+      if (kind < 0.5) await this.#useRegister(name, place, random.pick(REGISTERS), key(), random.next());
+      else if (kind < 0.75) await this.#useTally(place, key(), key(), random.next());
+      else if (kind < 0.8) await this.#useGroup(random.pick(this.#cluster.names), key(), random.next());
+      else await this.#useOthers(place, key(), random);
+      await this.#cluster.sleep(random.exponential(20));
+    }
+  }
+
+  /** The client, or a silo. */
+  #place(random: { below(end: number): number }): Place {
+    const { names } = this.#cluster;
+    const name = names[random.below(names.length * 2)];
+    return name ? this.#cluster.silo(name) : this.#cluster;
+  }
+
+  async #useRegister(caller: string, place: Place, type: GrainClass<Register>, key: string, kind: number) {
+    const id = `${type.name}/${key}`;
+    const register = place.grain(type, key);
+    const value = ++this.#values;
+    if (kind < 0.4)
+      await this.#books.register(caller, id, { type: 'write', value }, () =>
+        register.write(value).then(() => undefined),
+      );
+    else if (kind < 0.7) await this.#books.register(caller, id, { type: 'read' }, () => register.read());
+    else if (kind < 0.8)
+      await this.#books.register(caller, id, { type: 'read' }, () => register.readInTurn());
+    else if (kind < 0.9) {
+      const seen = await this.#books.attempt(() => register.read());
+      if (!('value' in seen)) return;
+      const expected = seen.value;
+      const input = { type: 'compareAndSet', expected, value } as const;
+      await this.#books.register(caller, id, input, () => register.replace(expected, value));
+    } else if (kind < 0.94) {
+      await this.#books.register(caller, id, { type: 'write', value: 0 }, () =>
+        register.erase().then(() => undefined),
+      );
+    } else await this.#books.attempt(() => register.end());
+  }
+
+  async #useTally(place: Place, key: string, otherKey: string, kind: number): Promise<void> {
+    const tally = place.grain(Tally, key);
+    const entry = String(++this.#values);
+    if (kind < 0.5) await this.#books.tally(key, () => tally.add());
+    else if (kind < 0.85) await this.#books.entry(key, entry, () => tally.addOnce(entry));
+    else {
+      const other = place.grain(Tally, otherKey);
+      this.#books.uncertain(key); // the first half may have been done when the second fails
+      this.#books.uncertain(otherKey);
+      await this.#books.attempt(() => tally.addBoth(other));
+    }
+  }
+
+  async #useGroup(silo: string, key: string, kind: number): Promise<void> {
+    const { groups } = this.#cluster.silo(silo);
+    const member = this.#cluster.grain(Echo, `${silo}-${kind < 0.2 || kind > 0.6 ? 1 : 2}`);
+    const group = `group-${key}`;
+    const members = this.#membersOf(silo, group);
+    if (kind < 0.4) {
+      members.add(member.$id);
+      await this.#books.attempt(() => groups.join(group, member));
+    } else if (kind < 0.8) {
+      members.delete(member.$id);
+      await this.#books.attempt(() => groups.leave(group, member));
+    } else await this.#books.attempt(() => groups.members(group));
+  }
+
+  /** What one life of a silo has joined to a group. */
+  #membersOf(silo: string, group: string): Set<string> {
+    const life = this.#cluster.addressOf(silo);
+    const groups = this.#members.get(life) ?? new Map<string, Set<string>>();
+    const members = groups.get(group) ?? new Set<string>();
+    this.#members.set(life, groups);
+    groups.set(group, members);
+    return members;
+  }
+
+  async #useOthers(
+    place: Place,
+    key: string,
+    random: { next(): number; below(end: number): number },
+  ): Promise<void> {
+    const echo = place.grain(Echo, key);
+    const kind = random.next();
+    const books = this.#books;
+    if (kind < 0.25) await books.attempt(() => this.#readStream(echo, random.below(100), random.below(120)));
+    else if (kind < 0.4) await books.attempt(() => echo.slowly(random.below(60)));
+    else if (kind < 0.5) await books.attempt(() => echo.$with({ timeoutMs: 20 }).slowly(random.below(40)));
+    else if (kind < 0.65) {
+      const controller = new AbortController();
+      const call = books.attempt(() => echo.$with({ signal: controller.signal }).slowly(30));
+      await this.#cluster.sleep(random.below(40));
+      controller.abort();
+      await call;
+    } else if (kind < 0.8) {
+      await books.attempt(() => echo.hear());
+      await books.attempt(() => echo.heard());
+    } else if (kind < 0.9) {
+      const doubled = await books.attempt(() => place.grain(Worker, key).double(21));
+      if ('value' in doubled && doubled.value !== 42) throw new Error(`a worker answered ${doubled.value}`);
+    } else await books.attempt(() => place.grain(NearbyRegister, key).activation());
+  }
+
+  /** Each item comes, in order, or an error does. */
+  async #readStream(echo: GrainRef<Echo>, to: number, leaveAt: number): Promise<void> {
+    let last = 0;
+    for await (const n of echo.$with({ timeoutMs: 3_000 }).count(to)) {
+      if (n !== ++last) throw new Error(`a stream went from ${last - 1} to ${n}`);
+      if (n === leaveAt) return;
+    }
+    if (last !== to) throw new Error(`a stream ended at ${last} instead of ${to}`);
+  }
+
+  /** All is well again: every grain has one activation, the same from everywhere, and the books are true. */
+  async #checkGrains(): Promise<void> {
+    const places = () => [this.#cluster, ...this.#cluster.names.map((name) => this.#cluster.silo(name))];
+    for (let key = 0; key < this.#size.keys; key++) {
+      for (const type of REGISTERS) {
+        const seen = await Promise.all(places().map((place) => place.grain(type, key).activation()));
+        if (new Set(seen).size > 1) throw new Error(`${type.name}/${key} is active several times: ${seen}`);
+      }
+    }
+    for (const key of this.#books.tallies()) {
+      this.#books.checkTally(key, await this.#cluster.grain(Tally, key).read());
+    }
+  }
+
+  /** Every silo sees the same members: those that silos that run have joined. */
+  async #checkGroups(): Promise<void> {
+    const lives = this.#cluster.names.map((name) => this.#cluster.addressOf(name));
+    for (let key = 0; key < this.#size.keys; key++) {
+      const group = `group-${key}`;
+      const expected = new Set(lives.flatMap((life) => [...(this.#members.get(life)?.get(group) ?? [])]));
+      for (const name of this.#cluster.names) {
+        const seen = (await this.#cluster.silo(name).groups.members(group)).map(({ $id }) => $id);
+        if ([...expected].sort().join() !== [...new Set(seen)].sort().join()) {
+          throw new Error(
+            `${group}: ${name} sees ${seen.join(', ') || 'nobody'}, not ${[...expected].join(', ') || 'nobody'}`,
+          );
+        }
+      }
+    }
+  }
+}
