@@ -101,8 +101,8 @@ describe.skipIf(why)('a NATS cluster of three servers', () => {
     await using scene = await Scene.start();
     const { cluster, sites, sides } = scene;
     cluster.breaking();
-    const cutAt = machineNow();
     sites.split(['one']);
+    const cutAt = machineNow();
     const servedAt = await scene.answered(cutAt);
     await wait(APART_MS);
     for (const { load, silos } of sides) {
@@ -129,5 +129,60 @@ describe.skipIf(why)('a NATS cluster of three servers', () => {
       'all answered': answeredAt - healedAt,
     };
     report({ scenario: 'a NATS cluster cut in two', times, books: scene.loads, events });
+  });
+
+  test('is cut in two, and one side from PostgreSQL too: that side fails by name, the other serves all grains', {
+    timeout: 120_000,
+  }, async () => {
+    await using scene = await Scene.start();
+    const { cluster, sites, sides } = scene;
+    const [few, many] = sides.map(({ load }) => load) as [RemoteLoad, RemoteLoad];
+    cluster.breaking();
+    sites.split(['one'], { database: true });
+    const cutAt = machineNow();
+    const servedAt = await many.untilAllAnswered(cutAt);
+    await few.until(() => few.keys.every((key) => few.failures.some((each) => each.key === key)));
+    const healedAt = machineNow();
+    sites.heal();
+    await cluster.settled(HEALED_MS);
+    const settledAt = machineNow();
+    const answeredAt = await scene.answered(healedAt);
+    const events = await scene.expectKept();
+
+    // What was on its way when the cut came may have been answered; nothing after that was.
+    const apart = few.keys
+      .flatMap((key) => few.answers(key))
+      .filter(({ startedAt, at }) => startedAt > cutAt && at < healedAt);
+    expect(apart).toEqual([]);
+    const named = [...WHEN_LOST, 'STATE_CONFLICT', 'STORE_FAILED', 'ACTIVATION_FAILED'];
+    expect(scene.failures(({ code }) => !named.includes(code))).toEqual([]);
+    expect(many.failures.filter(({ at }) => at > servedAt && at < healedAt)).toEqual([]);
+    const longest = Math.max(...scene.failures(() => true).map(({ startedAt, at }) => at - startedAt));
+    expect(longest).toBeLessThan(CALL_TIMEOUT_MS + 1_000);
+    const times = {
+      'the side with PostgreSQL serves all grains after the cut': servedAt - cutAt,
+      'each grain active once after the heal': settledAt - healedAt,
+      'all answered': answeredAt - healedAt,
+    };
+    report({ scenario: 'a cut from NATS and PostgreSQL', times, books: scene.loads, events });
+  });
+
+  test('loses a server: its silos and clients go on through the others', { timeout: 120_000 }, async () => {
+    await using scene = await Scene.start();
+    const { cluster, sites } = scene;
+    cluster.breaking();
+    const killedAt = machineNow();
+    await sites.server('one').kill();
+    const [answeredAt, settledAt] = await Promise.all([
+      scene.answered(killedAt),
+      cluster.settled().then(() => machineNow()),
+    ]);
+    await scene.answered();
+    const events = await scene.expectKept();
+    expect(scene.failures(({ code, at }) => !WHEN_LOST.includes(code) && at > settledAt)).toEqual([]);
+    // An answer that was on its way through that server is lost: its caller waits until the deadline.
+    expect(answeredAt - killedAt).toBeLessThan(CALL_TIMEOUT_MS + SERVED_MS);
+    const times = { 'all answered': answeredAt - killedAt, settled: settledAt - killedAt };
+    report({ scenario: 'the loss of one of three NATS servers', times, books: scene.loads, events });
   });
 });
