@@ -2,7 +2,7 @@ import nodeCrypto, { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { setTimeout as namedSetTimeout } from 'node:timers';
 import { setInterval as everyPromised, scheduler, setTimeout as sleepPromised } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { Grain, grain, method, state } from 'granary';
+import { Grain, type GrainStore, grain, memory, method, state } from 'granary';
 import { type SimulatedCluster, simulate } from 'granary/testing';
 import { describe, expect, test } from 'vitest';
 
@@ -194,6 +194,23 @@ describe('outside, time and chance are those of the machine', () => {
     const again = simulated((cluster) => cluster.sleep(60_000));
     expect([Math.random(), crypto.randomUUID(), randomUUID()]).not.toEqual(values);
     await again;
+  });
+
+  test('in a store, so that one with I/O and timers of its own answers; the run is the same', async () => {
+    const inner = memory();
+    const slow: GrainStore = {
+      open: () => inner.open(),
+      read: (id) => pause().then(() => inner.read(id)),
+      write: (id, data, etag) => pause().then(() => inner.write(id, data, etag)),
+      clear: (id, etag) => inner.clear(id, etag),
+      close: () => inner.close(),
+    };
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 20));
+    const story = async (cluster: SimulatedCluster) => void (await cluster.grain(Diary, 'x').begin());
+    const start = performance.now();
+    const report = await simulate({ seed: 1, grains, stores: { default: slow } }, story);
+    expect(performance.now() - start).toBeGreaterThanOrEqual(38);
+    expect(report).toEqual(await simulate({ seed: 1, grains }, story));
   });
 
   test('a timer from outside can be cleared inside, and does not fire', async () => {

@@ -1,4 +1,4 @@
-import type { Host } from './host.ts';
+import { type Host, outsideOfHosts } from './host.ts';
 import { Schedule } from './schedule.ts';
 import { SeededRandom } from './seeded-random.ts';
 import { TraceHash } from './trace-hash.ts';
@@ -37,10 +37,13 @@ export class Engine {
     this.#deferred.push({ host, act });
   }
 
-  /** Time stands still until something outside of the simulation, a database say, has answered. */
-  outside<T>(answer: Promise<T>): Promise<T> {
+  /**
+   * Time stands still until something outside of the simulation, a database say, has answered. Its own timers
+   * must be real ones: simulated ones would wait for it, as everything does.
+   */
+  outside<T>(ask: () => Promise<T>): Promise<T> {
     this.#outside++;
-    return answer.finally(() => {
+    return outsideOfHosts(ask).finally(() => {
       this.#outside--;
     });
   }

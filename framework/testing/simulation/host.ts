@@ -5,10 +5,15 @@ import type { Happening } from './schedule.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
 /** Which host the code that runs now belongs to, awaits included. None: it is outside of any simulation. */
-const running = new AsyncLocalStorage<Host>();
+const running = new AsyncLocalStorage<Host | undefined>();
 
 export function currentHost(): Host | undefined {
   return running.getStore();
+}
+
+/** Runs code that is no part of the simulation: its time and chance are real. */
+export function outsideOfHosts<T>(act: () => T): T {
+  return running.run(undefined, act);
 }
 
 /** Any day will do, as long as it is always the same. */

@@ -67,11 +67,11 @@ export class SimulatedStore implements GrainStore {
   }
 
   open(): Promise<void> {
-    return this.#site.engine.outside(this.#store.open());
+    return this.#site.engine.outside(() => this.#store.open());
   }
 
   close(): Promise<void> {
-    return this.#site.engine.outside(this.#store.close());
+    return this.#site.engine.outside(() => this.#store.close());
   }
 
   read(id: RecordId): Promise<StoredRecord | undefined> {
@@ -112,7 +112,7 @@ export class SimulatedStore implements GrainStore {
         const fails = changes && random.chance(errorsAfterWrite);
         const answerIsLost =
           (changes && random.chance(lostAnswers)) || network.cutBetween(site.host, this.#host) !== undefined;
-        engine.outside(act()).then(
+        engine.outside(act).then(
           (result) => {
             if (answerIsLost) failed('the store did not answer', GIVES_UP_MS);
             else if (fails) failed('the connection to the store broke', site.drawLatency());

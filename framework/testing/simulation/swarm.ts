@@ -98,7 +98,7 @@ export class Swarm {
   async #make(faults: Iterable<Fault>): Promise<void> {
     const beganAt = this.#cluster.now;
     for (const fault of faults) {
-      await this.#sleep(beganAt + fault.atMs - this.#cluster.now);
+      await sleep(this.#clock, beganAt + fault.atMs - this.#cluster.now, this.#stop.signal);
       if (this.#stopped) return;
       this.begun.push(fault);
       this.#strike(fault);
@@ -115,11 +115,7 @@ export class Swarm {
       absent: this.#names.filter((name) => !names.includes(name) && !this.#moving.has(name)),
       move: (name, act) => this.#move(name, act),
     });
-    if (trouble) void this.#sleep(lastsMs).then(() => this.#stopped || trouble());
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return sleep(this.#clock, ms, this.#stop.signal);
+    if (trouble) void this.#cluster.sleep(lastsMs).then(() => this.#stopped || trouble());
   }
 
   get #stopped(): boolean {
