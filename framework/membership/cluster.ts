@@ -97,7 +97,8 @@ export class EraKeeper {
     for (const silo of before.present) {
       if (this.current.present.has(silo)) continue;
       const entry = view.entries().find((e) => addressOf(e) === silo);
-      departed.push({ silo, graceful: entry?.status === 'left' });
+      // That nobody listens there any more may be heard before that it has left.
+      departed.push({ silo, graceful: entry?.status === 'left' || entry?.status === 'leaving' });
     }
     for (const listener of [...this.#listeners]) listener(this.current, departed);
     return true;
