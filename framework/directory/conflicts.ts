@@ -15,6 +15,9 @@ export interface ConflictsOptions {
   readonly replicas: Replicas;
 }
 
+/** How long the silo of a loser may take to say that it has heard, before it is told again. */
+const HEAR_MS = 2_000;
+
 /**
  * Grains that are active twice, as the primary of their partition sees it after a split: it names the winner
  * and tells the others, again and again until they are gone.
@@ -22,13 +25,19 @@ export interface ConflictsOptions {
 export class Conflicts {
   readonly #options: ConflictsOptions;
   readonly #open = new Set<GrainId>();
+  /** Losers on other silos, by activation, and whether these have said that they know. */
+  readonly #dismissed = new Map<string, { readonly grain: GrainId; heard: boolean }>();
+
+  /** Called when one more silo has said that it knows what it has lost. */
+  onHeard: () => void = () => {};
 
   constructor(options: ConflictsOptions) {
     this.#options = options;
     options.control.on('yield', (_from, body) => {
       const [id, activationId, winner] = Array.isArray(body) ? body : [];
-      if (typeof id !== 'string' || typeof activationId !== 'string' || !isNodeAddress(winner)) return;
+      if (typeof id !== 'string' || typeof activationId !== 'string' || !isNodeAddress(winner)) return false;
       options.local.yield(id, activationId, winner);
+      return true;
     });
     options.control.on('prevail', (_from, id) => {
       if (typeof id === 'string') options.local.prevail(id);
@@ -40,13 +49,22 @@ export class Conflicts {
     return this.#open;
   }
 
+  /** Whether every silo knows which of its activations have lost: from then on these take no turn. */
+  get heard(): boolean {
+    for (const { heard } of this.#dismissed.values()) if (!heard) return false;
+    return true;
+  }
+
   /** Another primary decides, or one of the activations has gone. */
   forget(id: GrainId): void {
-    this.#open.delete(id);
+    if (!this.#open.delete(id)) return;
+    for (const [loser, { grain }] of this.#dismissed) if (grain === id) this.#dismissed.delete(loser);
+    this.onHeard();
   }
 
   clear(): void {
     this.#open.clear();
+    this.#dismissed.clear();
   }
 
   /** Where a grain is active away from this silo; the winner's silo if in several places. */
@@ -83,8 +101,16 @@ export class Conflicts {
       const parties = { winner: winner.activationId, loser: activationId, loserSilo };
       events.publish({ type: 'conflictResolved', grain: id, ...parties });
     }
-    if (loserSilo === self) local.yield(id, activationId, winner.silo);
-    else control.send(loserSilo, 'yield', [id, activationId, winner.silo]);
+    if (loserSilo === self) return local.yield(id, activationId, winner.silo);
+    const dismissal = this.#dismissed.get(activationId) ?? { grain: id, heard: false };
+    this.#dismissed.set(activationId, dismissal);
+    control.request(loserSilo, 'yield', [id, activationId, winner.silo], HEAR_MS).then(
+      () => {
+        dismissal.heard = true;
+        this.onHeard();
+      },
+      () => {}, // it is told again at the next heartbeat, or it is gone, which makes a new era
+    );
   }
 
   #contenders(partition: number, id: GrainId): Contender[] {

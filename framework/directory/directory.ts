@@ -10,17 +10,18 @@ import { Conflicts } from './conflicts.ts';
 import type { LocalActivation, LocalActivations } from './local-activations.ts';
 import type { Changes, Delta, ProcessGroups } from './process-groups.ts';
 import { Replicas } from './replicas.ts';
+import { RollCall, STAGES } from './roll-call.ts';
 
 /**
  * Where grains are.
  *
  * A partition's primary decides for the grains in it. The role passes from silo to silo by one rule: *a
- * primary decides only after every silo present in its era has reported that it has entered the same era,
- * together with what it holds*. Whoever has reported has given up what the new era took from it, so nobody
- * else decides; and the reports list every activation there is, so nothing is activated twice. Nobody needs
- * to know who was primary before, or in what order the changes came. A silo that is gone is not present in
- * the era; one that was gone and returns has a new epoch, which makes a new era, in which it decides nothing
- * before it has heard everybody again.
+ * primary decides only after every silo present in its era has entered the same era, and what each holds has
+ * been reported to whoever keeps it*. Whoever has entered has given up what the new era took from it, so
+ * nobody else decides; and the reports list every activation there is, so nothing is activated twice. Nobody
+ * needs to know who was primary before, or in what order the changes came. A silo that is gone is not present
+ * in the era; one that was gone and returns has a new epoch, which makes a new era, in which it decides
+ * nothing before everybody has settled with it again. That all have come so far, a roll call finds out.
  *
  * An activation at its primary needs no entry: the ring finds it. One that is elsewhere is a member of the
  * process group of its grain, written by the silo that holds it, kept by the partition's replicas. Reports
@@ -60,16 +61,14 @@ export class Directory {
   readonly #open: Uint8Array;
   readonly #reports = new Map<NodeAddress, Report>();
   readonly #placed = new Map<NodeAddress, number>();
-  /** Silos whose report of this era has not been taken in yet. */
-  readonly #awaited = new Set<NodeAddress>();
-  /**
-   * Silos that have not yet told this one that its report, and what follows from it, is settled with them.
-   */
-  readonly #unsettled = new Set<NodeAddress>();
+  /** Silos that have not taken in yet what this one reported in this era. */
+  readonly #untold = new Set<NodeAddress>();
+  readonly #rollCall: RollCall;
   readonly #conflicts: Conflicts;
   readonly #groupListeners = new Set<(changes: Changes) => void>();
-  /** The last era in which this silo had heard everybody. */
+  /** The last era in which all silos were known to be, and their epochs in it. */
   #settledEra = '';
+  #met: ReadonlyMap<NodeAddress, number> = new Map();
   #held: { readonly partition: number; readonly release: () => void }[] = [];
   #era: Era;
   #epoch: number;
@@ -93,6 +92,10 @@ export class Directory {
     this.#replicas.onChange = (changes) => this.#tell(changes);
     const { control, events, local } = options;
     this.#conflicts = new Conflicts({ self: this.#self, control, events, local, replicas: this.#replicas });
+    this.#conflicts.onHeard = () => this.#settledIfHeard();
+    this.#rollCall = new RollCall(this.#self, control, (stage) =>
+      stage === STAGES.entered ? this.#settle() : this.#readyIfAll(),
+    );
     this.#open = new Uint8Array(this.#era.ring.partitions);
     options.membership.onEra((era, departed) => this.#enter(era, departed));
     options.membership.onHeartbeat = () => this.#heartbeat();
@@ -129,17 +132,15 @@ export class Directory {
     return !this.#membership.away && !this.#returning;
   }
 
-  /** Whether this silo has heard everybody in the present era, and so decides for its share. */
+  /** Whether all silos are in the present era, so that this one decides for its share. */
   get hasHeardAll(): boolean {
     return this.#settledEra === this.#era.id;
   }
 
   /** Nothing is awaited, held or in conflict. */
   get settled(): boolean {
-    return (
-      this.ready &&
-      this.#awaited.size + this.#unsettled.size + this.#conflicts.open.size + this.#held.length === 0
-    );
+    const open = this.#untold.size + this.#conflicts.open.size + this.#held.length;
+    return this.ready && open === 0 && this.#rollCall.all === STAGES.settled;
   }
 
   /** Calls `release` when the partition opens or its primary changes. False when too many wait already. */
@@ -170,11 +171,6 @@ export class Directory {
     this.#placed.set(silo, (this.#placed.get(silo) ?? 0) + 1);
   }
 
-  /** Whether a silo has entered the era that this one is in. */
-  hasEntered(silo: NodeAddress): boolean {
-    return silo === this.#self || this.#reports.get(silo)?.era === this.#era.id;
-  }
-
   // ---- what the catalog tells
 
   /**
@@ -183,15 +179,17 @@ export class Directory {
   created(partition: number, activation: LocalActivation): void {
     if (this.primary(partition) === this.#self) return;
     const value = { id: activation.activationId, since: activation.since };
-    this.#spread(partition, this.#replicas.groupsOf(partition).join(this.#self, activation.id, value));
+    this.#spread(partition, this.#replicas.mine(partition).join(this.#self, activation.id, value));
   }
 
   /** An activation that was here is gone; one that had lost leaves the grain to another at `winner`. */
   gone(partition: number, activation: LocalActivation, winner: NodeAddress | undefined): void {
     if (winner !== undefined) this.#conflicts.conceded(activation.id, winner);
-    const delta = this.#replicas.find(partition)?.leave(this.#self, activation.id, activation.activationId);
+    const { id, activationId } = activation;
+    const delta =
+      this.#replicas.find(partition) && this.#replicas.mine(partition).leave(this.#self, id, activationId);
     if (delta) this.#spread(partition, delta);
-    this.#conflicts.forget(activation.id);
+    this.#conflicts.forget(id);
   }
 
   /**
@@ -235,7 +233,7 @@ export class Directory {
    * This silo's own entries in a partition change. Resolves when the replicas that can be reached have it.
    */
   async assert(partition: number, change: (groups: ProcessGroups) => Delta | undefined): Promise<void> {
-    const delta = change(this.#replicas.groupsOf(partition));
+    const delta = change(this.#replicas.mine(partition));
     if (!delta) return;
     const others = this.replicas(partition).filter((silo) => silo !== this.#self);
     await Promise.allSettled(
@@ -270,31 +268,42 @@ export class Directory {
       if (is !== was) this.#reassert(partition, is === this.#self);
     }
     this.#settledEra = '';
-    this.#awaited.clear();
-    this.#unsettled.clear();
     this.#conflicts.clear();
-    for (const silo of era.present) {
-      if (silo === this.#self || !era.present.has(this.#self)) continue;
-      this.#awaited.add(silo);
-      this.#unsettled.add(silo);
+    this.#untold.clear();
+    for (const silo of this.#audience()) {
+      this.#untold.add(silo);
       this.#report(silo);
     }
+    this.#rollCall.enter(era.id, era.present);
     this.#release((partition) => this.primary(partition) !== this.#self);
     for (const [silo, report] of [...this.#reports]) {
       if (report.era === era.id) void this.#take(silo, report);
     }
-    this.#settleIfAll();
+    this.#enteredIfTold();
     this.#scheduleRepeat();
+  }
+
+  /**
+   * Who must hear this silo's report before the era can settle: those that keep what it owns, and those that
+   * may believe something old of it, since they, or this silo, were away. In a small cluster it is everybody,
+   * as with heartbeats: then loads are known at once.
+   */
+  #audience(): NodeAddress[] {
+    const { present, epochs } = this.#era;
+    if (!present.has(this.#self)) return [];
+    const others = [...present].filter((silo) => silo !== this.#self);
+    if (others.length <= LIMITS.monitors || this.#returning) return others;
+    const keepers = this.#replicas.keepers();
+    return others.filter((silo) => keepers.has(silo) || epochs.get(silo) !== (this.#met.get(silo) ?? 0));
   }
 
   /** Activations here get an entry when their primary is elsewhere, and lose it when it is here. */
   #reassert(partition: number, home: boolean): void {
     for (const activation of this.#options.local.inPartition(partition)) {
-      if (home) this.#replicas.find(partition)?.leave(this.#self, activation.id, activation.activationId);
-      else if (!this.#hasEntry(partition, activation)) {
-        const value = { id: activation.activationId, since: activation.since };
-        this.#replicas.groupsOf(partition).join(this.#self, activation.id, value);
-      }
+      const { id, activationId, since } = activation;
+      const mine = this.#replicas.mine(partition);
+      if (home) mine.leave(this.#self, id, activationId);
+      else if (!this.#hasEntry(partition, activation)) mine.join(this.#self, id, { id: activationId, since });
     }
   }
 
@@ -335,30 +344,38 @@ export class Directory {
       if (got.size === 0) return;
       differing = differing.filter((partition) => !got.has(partition));
     }
-    this.#awaited.delete(silo);
-    if (this.#awaited.size === 0 && this.#settledEra === era.id) this.#control.send(silo, 'settled', era.id);
-    this.#settleIfAll();
+    this.#control.send(silo, 'taken', era.id);
   }
 
-  #settleIfAll(): void {
-    if (this.#awaited.size > 0 || this.#settledEra === this.#era.id) return;
+  #enteredIfTold(): void {
+    if (this.#untold.size === 0) this.#rollCall.reached(STAGES.entered);
+  }
+
+  /** All silos are in this era, and all that this one keeps has been reported to it. */
+  #settle(): void {
     const { clock, events } = this.#options;
-    this.#settledEra = this.#era.id;
+    this.#met = this.#era.epochs;
+    this.#replicas.heardByAll();
     for (let partition = 0; partition < this.#open.length; partition++) {
       if (this.primary(partition) !== this.#self) continue;
       this.#open[partition] = 1;
       for (const id of [...(this.#replicas.find(partition)?.groups() ?? [])])
         this.#conflicts.resolve(partition, id);
     }
-    for (const silo of this.#era.present)
-      if (silo !== this.#self) this.#control.send(silo, 'settled', this.#era.id);
+    this.#settledEra = this.#era.id;
     events.publish({ type: 'eraSettled', era: this.#era.id, tookMs: clock.now() - this.#enteredAt });
     this.#release(() => true);
-    this.#readyIfAll();
+    this.#settledIfHeard();
+  }
+
+  /** Who returns may take turns when everybody who has lost an activation knows it. */
+  #settledIfHeard(): void {
+    if (this.hasHeardAll && this.#conflicts.heard) this.#rollCall.reached(STAGES.settled);
   }
 
   #readyIfAll(): void {
-    if (!this.#returning || this.#awaited.size + this.#unsettled.size > 0) return;
+    this.#repeat?.cancel();
+    if (!this.#returning) return;
     this.#returning = false;
     this.#release(() => true);
     this.onReady();
@@ -373,10 +390,10 @@ export class Directory {
 
   #scheduleRepeat(): void {
     this.#repeat?.cancel();
-    if (this.#awaited.size + this.#unsettled.size === 0) return;
+    if (this.#rollCall.all === STAGES.settled) return;
     this.#repeat = this.#options.clock.inBackground(REPEAT_MS, () => {
-      for (const silo of this.#unsettled) this.#report(silo);
-      for (const silo of this.#awaited) this.#control.send(silo, 'reportAgain', this.#era.id);
+      for (const silo of this.#untold) this.#report(silo);
+      this.#rollCall.repeat();
       this.#scheduleRepeat();
     });
   }
@@ -397,17 +414,15 @@ export class Directory {
       const report = parseReport(body);
       if (!report) throw new Error('malformed report');
       const [oldest] = this.#reports.set(from, report).keys();
-      if (this.#reports.size > LIMITS.departedSilos) this.#reports.delete(oldest as NodeAddress);
+      if (this.#reports.size > this.#era.present.size + LIMITS.departedSilos)
+        this.#reports.delete(oldest as NodeAddress);
       this.#placed.delete(from);
       if (report.era === this.#era.id && this.#era.present.has(from)) void this.#take(from, report);
     });
-    control.on('reportAgain', (from, era) => {
-      if (era === this.#era.id) this.#report(from);
-    });
-    control.on('settled', (from, era) => {
+    control.on('taken', (from, era) => {
       if (era !== this.#era.id) return;
-      this.#unsettled.delete(from);
-      this.#readyIfAll();
+      this.#untold.delete(from);
+      this.#enteredIfTold();
     });
     control.on('pull', (_from, body) => this.#replicas.slices(Array.isArray(body) ? body : []));
     control.on('delta', (from, body) => {

@@ -169,6 +169,11 @@ export class ProcessGroups {
     return sum;
   }
 
+  /** Whether anything lives of one owner. */
+  owns(owner: NodeAddress): boolean {
+    return this.#owned.has(owner);
+  }
+
   owners(): NodeAddress[] {
     return [...this.#owned.keys()];
   }

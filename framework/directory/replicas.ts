@@ -16,6 +16,12 @@ export class Replicas {
   readonly #groups: (ProcessGroups | undefined)[];
   #era: Era;
   #silos: (NodeAddress[] | undefined)[] = [];
+  /**
+   * Partitions in which this silo's own entries have changed: in this era, and before it, since all silos
+   * last were in one era. Who keeps them may have missed that, also that there are none any more.
+   */
+  #changedNow = new Set<number>();
+  readonly #changedBefore = new Set<number>();
 
   /** Called with each change of what is kept. */
   onChange: (changes: Changes) => void = () => {};
@@ -31,6 +37,8 @@ export class Replicas {
   enter(era: Era): void {
     this.#era = era;
     this.#silos = [];
+    for (const partition of this.#changedNow) this.#changedBefore.add(partition);
+    this.#changedNow = new Set();
     this.#groups.forEach((groups, partition) => {
       if (!groups || this.isReplica(partition)) return;
       for (const owner of groups.owners()) if (owner !== this.#self) groups.forget(owner);
@@ -67,6 +75,28 @@ export class Replicas {
       this.#groups[partition] = groups;
     }
     return groups;
+  }
+
+  /** The groups of a partition, for a change of this silo's own entries. */
+  mine(partition: number): ProcessGroups {
+    this.#changedNow.add(partition);
+    return this.groupsOf(partition);
+  }
+
+  /** The silos that keep what this one owns, or has owned until lately; it may be among them. */
+  keepers(): Set<NodeAddress> {
+    const keepers = new Set<NodeAddress>();
+    this.#groups.forEach((groups, partition) => {
+      const changed = this.#changedNow.has(partition) || this.#changedBefore.has(partition);
+      if (!changed && !groups?.owns(this.#self)) return;
+      for (const silo of this.silosOf(partition)) keepers.add(silo);
+    });
+    return keepers;
+  }
+
+  /** Everybody in this era has taken in what this silo reported when it began. */
+  heardByAll(): void {
+    this.#changedBefore.clear();
   }
 
   /** What this silo owns in the partitions that another one keeps: partition and digest, in turn. */

@@ -11,6 +11,8 @@ export class Era {
   readonly ring: Ring;
   /** Addresses of the silos that may hold activations: those on the ring and those that are leaving. */
   readonly present: ReadonlySet<NodeAddress>;
+  /** The epochs of those. */
+  readonly epochs: ReadonlyMap<NodeAddress, number>;
   readonly #entries = new Map<string, SiloEntry>();
   readonly #addresses = new Map<string, NodeAddress>();
 
@@ -18,12 +20,13 @@ export class Era {
     this.id = view.era;
     const present = view.present();
     this.present = new Set(present.map(addressOf));
+    this.epochs = new Map(present.map((entry) => [addressOf(entry), entry.epoch]));
     const active = present.filter((entry) => entry.status === 'active');
     for (const entry of active) {
       this.#entries.set(entry.name, entry);
       this.#addresses.set(entry.name, addressOf(entry));
     }
-    this.ring = new Ring(partitions, [...this.#entries.keys()]);
+    this.ring = Ring.of(partitions, [...this.#entries.keys()]);
   }
 
   /** Silos on the ring. */

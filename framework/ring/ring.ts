@@ -10,6 +10,9 @@ export function isPowerOfTwo(value: unknown): value is number {
   );
 }
 
+/** The last rings made, which are kept for others of this process. */
+const SHARED = 4;
+
 /**
  * The ring: which silo is responsible for which partition, as a pure function of the silos' names.
  *
@@ -26,6 +29,22 @@ export class Ring {
   readonly silos: readonly string[];
   readonly #primaries: Uint16Array;
   readonly #seeds: Uint32Array;
+
+  static readonly #latest: Ring[] = [];
+
+  /** A ring of these silos: a value, so nodes of one process that know the same silos have the same one. */
+  static of(partitions: number, silos: readonly string[]): Ring {
+    const latest = Ring.#latest;
+    const sorted = [...silos].sort();
+    const same = (names: readonly string[]) =>
+      names.length === sorted.length && names.every((name, index) => name === sorted[index]);
+    const known = latest.find((ring) => ring.partitions === partitions && same(ring.silos));
+    if (known) return known;
+    const ring = new Ring(partitions, sorted);
+    latest.unshift(ring);
+    latest.length = Math.min(latest.length, SHARED);
+    return ring;
+  }
 
   /** `partitions` is a power of two. `silos` may be empty, in any order. */
   constructor(partitions: number, silos: readonly string[]) {
