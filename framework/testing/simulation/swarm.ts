@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type Clock, sleep } from '../../system/clock.ts';
 import { SeededRandom } from './seeded-random.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
@@ -80,6 +81,7 @@ export class Swarm {
     this.#cluster = cluster;
     this.#names = names;
     this.#clock = clock;
+    setMaxListeners(0, this.#stop.signal); // one for each fault that lasts
   }
 
   /** `faults`: by time. */

@@ -59,6 +59,9 @@ export function run({ seed, faults, trace, ...size }: Run) {
   return simulate(options, (cluster) => new Story(cluster, size, whole).tell());
 }
 
+/** What failed before all was well may be heard of this much later: a store's client gives up slowly. */
+const LAST_ERRORS_MS = 5_000;
+
 interface Place {
   grain<G extends Grain>(type: GrainClass<G>, key: string): GrainRef<G>;
 }
@@ -83,6 +86,7 @@ class Story {
     this.#cluster.calm();
     await this.#cluster.stopFaults();
     await this.#cluster.settled(60_000);
+    await this.#cluster.sleep(LAST_ERRORS_MS);
     await this.#checkGrains();
     await this.#checkGroups();
     if (this.#whole) this.#books.checkRegisters();
