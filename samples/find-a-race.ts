@@ -36,7 +36,7 @@ class Show extends ForgetfulShow {
   override async onDeactivate(): Promise<void> {}
 }
 
-/** Guests ask for tickets while silos crash, leave and join; then everybody who was given one must be known. */
+/** Guests ask for tickets while silos crash, leave and join; then everybody who has one must be known. */
 function evening(show: GrainClass<ForgetfulShow>) {
   return async (cluster: SimulatedCluster): Promise<void> => {
     const admitted: string[] = [];

@@ -93,7 +93,7 @@ async function shopping(cluster: SimulatedCluster): Promise<void> {
   };
   await Promise.all(customers.map(shop));
 
-  // The expectations: when all trouble has ended, nothing that was promised is missing, nothing is there twice.
+  // The expectations: when all trouble has ended, nothing promised is missing, nothing is there twice.
   await cluster.stopFaults();
   await cluster.settled();
   for (const customer of customers) {

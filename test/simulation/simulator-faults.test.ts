@@ -137,7 +137,7 @@ describe('messages', () => {
     expect(await took(2)).not.toEqual(times);
   });
 
-  test('do not pass a cut, in the direction in which it is cut; those on their way are lost too', async () => {
+  test('do not pass a cut in the direction of the cut; those on their way are lost too', async () => {
     await machines(async (all, a, b) => {
       all.send(a, b, 'on its way');
       all.network.cut('a', 'b');
@@ -165,7 +165,7 @@ describe('messages', () => {
 });
 
 describe('a host', () => {
-  test('that is paused gets messages and timers when it goes on, all at once, as they were planned', async () => {
+  test('that is paused gets messages and timers when it goes on, all at once, as planned', async () => {
     await machines(async (all, a, b) => {
       const seen: string[] = [];
       b.receiver.received = (_, payload) => seen.push(`${text(payload)} at ${Math.floor(all.engine.now)}`);
@@ -210,7 +210,7 @@ describe('a host', () => {
     });
   });
 
-  test('that loses its connection knows it, soon; what it sends comes back, what is sent to it is lost', async () => {
+  test('that loses its connection knows it; what it sends bounces, what is sent to it is lost', async () => {
     await machines(async (all, a, b) => {
       all.send(a, b, 'on its way');
       all.network.disconnect(b.host);

@@ -176,7 +176,7 @@ export class SimulatedCluster extends TestCluster {
   }
 
   /**
-   * No more `faults` begin. Ends all trouble, and resolves when silos that were to start or stop have done so.
+   * No more `faults` begin. Ends all trouble, and resolves when silos that start or stop have done so.
    */
   stopFaults: () => Promise<void> = async () => this.calm();
 

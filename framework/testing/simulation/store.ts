@@ -16,7 +16,7 @@ export interface StoreConditions {
   readonly errors: number;
   /** Probability that a write is applied, and then fails. */
   readonly errorsAfterWrite: number;
-  /** Probability that a write is applied, and its caller hears only seconds later that something went wrong. */
+  /** Probability that a write is applied, and its caller hears only seconds later of an error. */
   readonly lostAnswers: number;
 }
 
