@@ -164,6 +164,22 @@ describe('messages', () => {
   });
 });
 
+describe('time', () => {
+  test('that has nothing to go on to ends the run', async () => {
+    const endless = machines(() => new Promise(() => {}));
+    await expect(endless).rejects.toThrow('nothing is left to happen');
+  });
+
+  test('that stands still, since somebody polls without waiting, ends the run', async () => {
+    const endless = machines(async (_, { host }) => {
+      const poll = () => void host.soon(poll);
+      poll();
+      await new Promise(() => {});
+    });
+    await expect(endless).rejects.toThrow(/time stands still: 1000000 things happened at [\d.]+ ms/);
+  });
+});
+
 describe('a host', () => {
   test('that is paused gets messages and timers when it goes on, all at once, as planned', async () => {
     await machines(async (all, a, b) => {

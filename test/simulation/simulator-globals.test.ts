@@ -149,6 +149,7 @@ describe('inside, time and chance are the seed’s', () => {
       const birthday = new Birthday(2000, 1, 1);
       const checks = [birthday instanceof Birthday, birthday instanceof Date, new Date() instanceof Birthday];
       expect(checks).toEqual([true, true, false]);
+      expect([new Date().constructor, begun.constructor]).toEqual([Date, Date]);
       expect(new Date(2000, 1, 1).getTime()).toBe(birthday.getTime());
       expect(Date.UTC(2000, 1)).toBe(949_363_200_000);
     });
