@@ -131,7 +131,7 @@ describe.skipIf(why)('a NATS cluster of three servers', () => {
     report({ scenario: 'a NATS cluster cut in two', times, books: scene.loads, events });
   });
 
-  test('is cut in two, and one side from PostgreSQL too: that side fails by name, the other serves all grains', {
+  test('is cut in two, one side from PostgreSQL too: that fails by name, the other serves all grains', {
     timeout: 120_000,
   }, async () => {
     await using scene = await Scene.start();
