@@ -10,6 +10,7 @@ import {
   type SimulateOptions,
   SimulationError,
   simulate,
+  sweep,
   TestCluster,
 } from 'granary/testing';
 import { expect, test } from 'vitest';
@@ -107,6 +108,11 @@ const seeds = Array.from({ length: Number(process.env.SEEDS ?? 10) }, (_, i) => 
 
 test.each(seeds)('baskets keep what is in them: seed %i', async (seed) => {
   await simulate({ seed, silos: 5, grains: [Basket], faults: 'swarm' }, shopping);
+});
+
+test('no seed of many finds anything wrong with baskets', async () => {
+  const { failures } = await sweep({ seeds: 20, grains: [Basket], faults: 'swarm' }, shopping);
+  expect(failures.map(({ message, faults }) => ({ message, faults }))).toEqual([]);
 });
 
 test('a failure says how to have it again', async () => {
