@@ -27,6 +27,8 @@ export class Conflicts {
   readonly #open = new Set<GrainId>();
   /** Losers on other silos, by activation, and whether these have said that they know. */
   readonly #dismissed = new Map<string, { readonly grain: GrainId; heard: boolean }>();
+  /** Silos that have not said yet that they know: the loser, which was here, is gone. */
+  readonly #conceded = new Map<GrainId, NodeAddress>();
 
   /** Called when one more silo has said that it knows what it has lost. */
   onHeard: () => void = () => {};
@@ -41,6 +43,7 @@ export class Conflicts {
     });
     options.control.on('prevail', (_from, id) => {
       if (typeof id === 'string') options.local.prevail(id);
+      return true;
     });
   }
 
@@ -77,9 +80,27 @@ export class Conflicts {
 
   /** A loser of this silo is gone. The winner may hold what it read before the loser's last save. */
   conceded(id: GrainId, winner: NodeAddress): void {
-    const { self, control, local } = this.#options;
-    if (winner === self) local.prevail(id);
-    else control.send(winner, 'prevail', id);
+    const { self, local } = this.#options;
+    if (winner === self) return local.prevail(id);
+    this.#conceded.set(id, winner);
+    this.#tellWinner(id, winner);
+  }
+
+  /** Says again what may have been lost: a winner that is not told goes on with an older state for ever. */
+  repeat(present: ReadonlySet<NodeAddress>): void {
+    for (const [id, winner] of this.#conceded) {
+      if (present.has(winner)) this.#tellWinner(id, winner);
+      else this.#conceded.delete(id); // gone with its silo; one that returns compares all that it holds
+    }
+  }
+
+  #tellWinner(id: GrainId, winner: NodeAddress): void {
+    this.#options.control.request(winner, 'prevail', id, HEAR_MS).then(
+      () => {
+        if (this.#conceded.get(id) === winner) this.#conceded.delete(id);
+      },
+      () => {}, // it is told again at the next heartbeat
+    );
   }
 
   /** Looks whether a grain is active more than once; all but one must go. */

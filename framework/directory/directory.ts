@@ -400,6 +400,7 @@ export class Directory {
 
   #heartbeat(): void {
     for (const id of this.#conflicts.open) this.#conflicts.resolve(this.partitionOf(id), id);
+    this.#conflicts.repeat(this.#era.present);
     if (++this.#beats % REASSERT_BEATS !== 0) return;
     const others = [...this.#era.present].filter((silo) => silo !== this.#self);
     const next = others[(this.#beats / REASSERT_BEATS) % Math.max(others.length, 1)];
