@@ -151,7 +151,7 @@ test.each(seeds(5))(
 );
 
 test.each(seeds(5))(
-  'calls that wait for the loser of a conflict are answered by the winner, and those of both sides are answered (seed %i)',
+  'calls on both sides are answered, those that wait for the loser by the winner (seed %i)',
   async (seed) => {
     await simulate({ seed, silos, grains }, async (cluster) => {
       drawWeather(cluster);
