@@ -33,9 +33,12 @@ const SILOS = ['a', 'b', 'c', 'd', 'e'];
 const keys = (count: number) => Array.from({ length: count }, (_, i) => `k${i}`);
 
 /** Between a quiet network and one across a country, and between a store in memory and a busy one. */
-function drawLatencies(cluster: SimulatedCluster): void {
+function drawLatencies(cluster: SimulatedCluster, mostMs = 10): void {
   const { random } = cluster;
-  cluster.setNetwork({ latencyMs: random.logarithmic(0.1, 10), jitterMs: random.logarithmic(0.1, 10) });
+  cluster.setNetwork({
+    latencyMs: random.logarithmic(0.1, mostMs),
+    jitterMs: random.logarithmic(0.1, mostMs),
+  });
   cluster.setStores({ latencyMs: random.logarithmic(0.1, 20), jitterMs: random.logarithmic(0.1, 20) });
 }
 
@@ -191,7 +194,7 @@ describe('all silos crash and start again at one moment', () => {
   describe('one cluster emerges, in which each grain is activated once and has all that was saved', () => {
     test.each(seeds(5))('seed %i', async (seed) => {
       await simulate({ seed, silos: SILOS, grains: [Ledger, Teller] }, async (cluster) => {
-        drawLatencies(cluster);
+        drawLatencies(cluster, 3); // nothing takes longer than silos listen for each other at their start
         const load = new Load(cluster, 10);
         await cluster.sleep(200);
         const created: string[] = [];
@@ -210,7 +213,8 @@ describe('all silos crash and start again at one moment', () => {
   });
 
   describe('while messages are lost: one cluster emerges in the end, and has all that was saved', () => {
-    test.each(seeds(5))('seed %i', async (seed) => {
+    // Under 14 the word that a loser of a conflict is gone was lost, and the winner stayed with an older state.
+    test.each([...seeds(4), 14])('seed %i', async (seed) => {
       await simulate({ seed, silos: SILOS, grains: [Ledger, Teller] }, async (cluster) => {
         drawLatencies(cluster);
         const load = new Load(cluster, 10);
