@@ -213,7 +213,7 @@ describe('all silos crash and start again at one moment', () => {
   });
 
   describe('while messages are lost: one cluster emerges in the end, and has all that was saved', () => {
-    // Under 14 the word that a loser of a conflict is gone was lost, and the winner stayed with an older state.
+    // Under 14 the word that the loser of a conflict was gone got lost: the winner kept an older state.
     test.each([...seeds(4), 14])('seed %i', async (seed) => {
       await simulate({ seed, silos: SILOS, grains: [Ledger, Teller] }, async (cluster) => {
         drawLatencies(cluster);
