@@ -91,6 +91,9 @@ test.each(seeds(5))(
       }
       await cluster.settled();
       await load.stop();
+      // All others know the way; one that is new has to ask.
+      await cluster.start('g');
+      expect(await cluster.silo('g').grain(Guest, key).whoAmI()).toBe(id);
       expect(await expectOne(cluster, Guest, key)).toBe(id);
       expect(cluster.activationsOf(Guest, key)).toMatchObject([{ silo: home }]);
       await ledger.expectKept(cluster);
