@@ -19,28 +19,41 @@ const HELP = `Runs the simulated story with one seed after the other, each twice
   --kept          only the runs of test/simulation/seeds.json, which failed once
 `;
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '1000' },
-    from: { type: 'string', default: '0' },
-    minutes: { type: 'string' },
-    seed: { type: 'string' },
-    trace: { type: 'boolean', default: false },
-    workers: { type: 'string', default: String(availableParallelism()) },
-    kept: { type: 'boolean', default: false },
-    help: { type: 'boolean', short: 'h', default: false },
-  },
-});
+const OPTIONS = {
+  seeds: { type: 'string', default: '1000' },
+  from: { type: 'string', default: '0' },
+  minutes: { type: 'string' },
+  seed: { type: 'string' },
+  trace: { type: 'boolean', default: false },
+  workers: { type: 'string', default: String(availableParallelism()) },
+  kept: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+const values = parsed();
 
 /** Runs that failed once: what they found is mended, and stays so. */
 const KEPT: readonly { readonly run: Run; readonly story: string }[] = JSON.parse(
   readFileSync(new URL('../seeds.json', import.meta.url), 'utf8'),
 );
-const PROGRESS_MS = 5_000;
+const PROGRESS_MS = 10_000;
 
 if (values.help) process.stdout.write(HELP);
 else if (values.trace) await trace(whole('seed', values.seed));
 else process.exitCode = (await sweep(planned())) ? 0 : 1;
+
+function parsed() {
+  try {
+    return parseArgs({ options: OPTIONS }).values;
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function refuse(why: string): never {
+  process.stderr.write(`${why}\n\n${HELP}`);
+  process.exit(2);
+}
 
 function planned(): readonly Run[] {
   if (values.kept) return KEPT.map((kept) => kept.run);
@@ -56,8 +69,7 @@ function runOf(seed: number): Run {
 function whole(name: string, text: string | undefined): number {
   const number = Number(text);
   if (text !== undefined && Number.isSafeInteger(number) && number >= 0) return number;
-  process.stderr.write(`--${name} takes a whole number, not ${text ?? 'nothing'}\n\n${HELP}`);
-  process.exit(2);
+  return refuse(`--${name} takes a whole number, not ${text ?? 'nothing'}`);
 }
 
 /** Each commit tries others. */
@@ -75,7 +87,9 @@ async function trace(seed: number): Promise<void> {
 async function sweep(runs: readonly Run[]): Promise<boolean> {
   const startedAt = Date.now();
   const endsAt =
-    values.minutes === undefined ? Number.POSITIVE_INFINITY : startedAt + Number(values.minutes) * 60_000;
+    values.minutes === undefined
+      ? Number.POSITIVE_INFINITY
+      : startedAt + whole('minutes', values.minutes) * 60_000;
   const sums = { runs: 0, events: 0, virtualMs: 0, failed: 0 };
   const tell = () => {
     const seconds = (Date.now() - startedAt) / 1000;
