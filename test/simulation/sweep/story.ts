@@ -234,9 +234,8 @@ class Story {
       for (const name of this.#cluster.names) {
         const seen = (await this.#cluster.silo(name).groups.members(group)).map(({ $id }) => $id);
         if ([...expected].sort().join() !== [...new Set(seen)].sort().join()) {
-          throw new Error(
-            `${group}: ${name} sees ${seen.join(', ') || 'nobody'}, not ${[...expected].join(', ') || 'nobody'}`,
-          );
+          const [saw, wanted] = [seen, [...expected]].map((members) => members.join(', ') || 'nobody');
+          throw new Error(`${group}: ${name} sees ${saw}, not ${wanted}`);
         }
       }
     }
