@@ -19,12 +19,15 @@ export interface Failure {
 }
 
 /** Runs that may be spent on a shorter story. */
-const SHRINKING = 150;
+const SHRINKING = 100;
 
-/** Runs twice, and compares. */
-export async function attempt(given: Run): Promise<Attempt> {
+/** Runs twice, and compares. `failed` hears of a failure at once: to find a shorter story takes a while. */
+export async function attempt(given: Run, failed: (message: string) => void): Promise<Attempt> {
   const first = await failureOrReport(given);
-  if (first instanceof SimulationError) return { ...tellOf(first), failure: await shortest(given, first) };
+  if (first instanceof SimulationError) {
+    failed(first.message.split('\n', 1).join());
+    return { ...tellOf(first), failure: await shortest(given, first) };
+  }
   const second = await failureOrReport(given);
   const same = !(second instanceof SimulationError) && second.traceHash === first.traceHash;
   const told = { seed: given.seed, events: first.events * 2, virtualMs: first.virtualMs };

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Attempt, Failure } from './attempt.ts';
 import { type Run, run, sizeOf } from './story.ts';
+import type { Word } from './worker.ts';
 
 const HELP = `Runs the simulated story with one seed after the other, each twice, and checks every invariant.
 
@@ -128,8 +129,9 @@ function work(next: () => Run | undefined, done: (attempt: Attempt) => void): Pr
       if (given) worker.send(given);
       else worker.disconnect();
     };
-    worker.on('message', (attempt: Attempt) => {
-      done(attempt);
+    worker.on('message', (word: Word) => {
+      if ('failed' in word) return void process.stdout.write(`FAILED ${word.failed}; looking for less\n`);
+      done(word.done);
       give();
     });
     worker.on('error', reject);

@@ -1,10 +1,14 @@
-import { attempt } from './attempt.ts';
+import { type Attempt, attempt } from './attempt.ts';
 import type { Run } from './story.ts';
+
+/** What it says. */
+export type Word = { readonly failed: string } | { readonly done: Attempt };
 
 /** Runs what it is told to, one after the other, in a process of its own. */
 process.on('message', (given: Run) => {
-  attempt(given).then(
-    (result) => process.send?.(result),
+  const tell = (word: Word) => process.send?.(word);
+  attempt(given, (failed) => tell({ failed })).then(
+    (done) => tell({ done }),
     (error) => {
       process.nextTick(() => {
         throw error;
