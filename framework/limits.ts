@@ -69,6 +69,18 @@ export const LIMITS = Object.freeze({
   /** Items of a stream that its producer may be ahead of its consumer. */
   streamWindow: 32,
   /**
+   * How often the reader of a stream on another node says that it is there, unless it has said something
+   * anyway; what was lost is asked for after one to two of these without a word.
+   */
+  streamTickMs: 2_000,
+  /**
+   * Such ticks without a word after which either end takes the other for gone: longer than an outage of the
+   * network that ends by itself, and enough attempts for one that loses a third of all messages.
+   */
+  streamSilentTicks: 15,
+  /** Bytes of a stream's items that are sent again at once: what a message may have by default, or less. */
+  streamAgainBytes: 256 * 1024,
+  /**
    * Bytes of an answer about the directory, beyond which the rest has to be asked for again: a quarter of
    * what a message may have by default.
    */

@@ -2,6 +2,7 @@ import type { GrainType, MethodSpec } from '../grain/grain-type.ts';
 import type { Caller, OutgoingCall } from '../grain/reference.ts';
 import type { GrainId } from '../identity/grain-id.ts';
 import type { NodeAddress } from '../identity/silo-address.ts';
+import type { StreamSender } from './stream-sender.ts';
 
 /** Bits that say how a call is to be treated. */
 export const FLAGS = Object.freeze({ oneWay: 1, stream: 2, plain: 4 });
@@ -17,7 +18,7 @@ export interface Replies {
   value(call: Call, value: unknown): void;
   error(call: Call, error: unknown): void;
   /** Throws when the value cannot travel. */
-  item(call: Call, index: number, value: unknown): void;
+  item(call: Call, value: unknown): void;
   /** The call goes on to another silo: its caller should know whom it waits for now. */
   moved(call: Call, to: NodeAddress): void;
   /** The call did not run and cannot go on from here: its caller should find another way. */
@@ -49,7 +50,9 @@ export class Call {
   started = false;
   /** What the activation attaches while it has the call. */
   onCancel: (() => void) | undefined;
-  onCredit: ((items: number) => void) | undefined;
+  onCredit: ((read: number) => void) | undefined;
+  /** What it has sent, while it is a stream that another node reads from here. */
+  sender: StreamSender | undefined;
   /** What the grain asked for: aborts with the call. */
   signal: AbortSignal | undefined;
   onEnded: (() => void) | undefined;

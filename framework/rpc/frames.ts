@@ -21,6 +21,8 @@ export const ITEM = Object.freeze({
   cancel: 5,
   streamItem: 6,
   credit: 7,
+  streamEnd: 8,
+  streamKnown: 9,
 });
 
 export type Item = readonly unknown[];

@@ -20,9 +20,9 @@ import { DeadlineWheel } from './deadline-wheel.ts';
 import { callItem, errorIn, ITEM, type Item, isCount } from './frames.ts';
 import { Locator } from './locator.ts';
 import type { Node } from './node.ts';
+import { OpenStreams } from './open-streams.ts';
 import { CallOutcome, type Outcome, PendingCall } from './pending-call.ts';
 import { PendingCalls } from './pending-calls.ts';
-import { StreamConsumer } from './stream-consumer.ts';
 import { WaitingCalls } from './waiting-calls.ts';
 
 export interface OutboundOptions {
@@ -64,6 +64,7 @@ export class Outbound implements Replies {
   readonly #pending = new PendingCalls();
   readonly #wheel: DeadlineWheel;
   readonly #waiting: WaitingCalls;
+  readonly #streams: OpenStreams;
   /** Silos that have nothing more to say. */
   readonly #gone = new Set<NodeAddress>();
   readonly locator: Locator;
@@ -74,6 +75,14 @@ export class Outbound implements Replies {
     this.#node = options.node;
     this.#wheel = new DeadlineWheel(options.node.clock);
     this.#waiting = new WaitingCalls(options.node, (calls) => this.#routeAll(calls));
+    this.#streams = new OpenStreams(options.node, {
+      cancel: (call, error) => this.#cancel(call, error),
+      settle: (call, from, error) => {
+        this.#learn(call, from);
+        if (error) this.#fail(call, error);
+        else this.#fulfil(call, undefined);
+      },
+    });
     this.locator = new Locator(options.cluster);
     options.cluster.onEra((era, departed) => this.#eraChanged(era, departed));
   }
@@ -113,15 +122,11 @@ export class Outbound implements Replies {
     const args = takeArguments(outgoing.args, (error) => {
       refused = aboutGrain(error, outgoing.target);
     });
-    return new StreamConsumer(origin.binder, {
-      start: (outcome) => {
-        if (!args) return void outcome.reject(refused);
-        const call = this.#create({ ...outgoing, args }, origin, outcome, true);
-        if (call) this.#start(call, outgoing.options?.signal);
-        return call;
-      },
-      grant: (call, items, from) => this.#grant(call, items, from),
-      cancel: (call, error) => this.#cancel(call, error),
+    return this.#streams.read(origin.binder, (outcome) => {
+      if (!args) return void outcome.reject(refused);
+      const call = this.#create({ ...outgoing, args }, origin, outcome, true);
+      if (call) this.#start(call, outgoing.options?.signal);
+      return call;
     });
   }
 
@@ -155,6 +160,7 @@ export class Outbound implements Replies {
 
   /** Takes an item of the data lane that answers a call. */
   received(from: NodeAddress, item: Item): void {
+    if (this.#streams.received(from, item)) return;
     const call = this.#pending.get(item[1]);
     if (!call) return;
     switch (item[0]) {
@@ -169,8 +175,6 @@ export class Outbound implements Replies {
       case ITEM.notRun:
         this.locator.forget(call.target);
         return this.#again(call, `${from} could not run it`);
-      case ITEM.streamItem:
-        if (call.stream) call.push(item[2] as number, item[3], from);
     }
   }
 
@@ -201,8 +205,8 @@ export class Outbound implements Replies {
     if (this.#owns(call)) this.#fail(call, copyError(error));
   }
 
-  item(call: PendingCall, index: number, value: unknown): void {
-    if (this.#owns(call)) call.push(index, copy(value, 'item', call.binder), undefined);
+  item(call: PendingCall, value: unknown): void {
+    if (this.#owns(call)) call.push(copy(value, 'item', call.binder));
   }
 
   moved(_call: PendingCall, _to: NodeAddress): void {}
@@ -233,6 +237,7 @@ export class Outbound implements Replies {
   /** Fails everything that waits. */
   stop(): void {
     this.#stopped = true;
+    this.#streams.stop();
     for (const call of this.#pending.oldestFirst()) {
       const { target: grain, method } = call;
       const error = new SiloUnavailableError(`${grain}.${method}: this node stopped`, { grain });
@@ -489,11 +494,5 @@ export class Outbound implements Replies {
           grain,
         });
     this.#cancel(call, error);
-  }
-
-  #grant(call: PendingCall, items: number, from: NodeAddress | undefined): void {
-    if (!this.#owns(call)) return;
-    if (from === undefined) call.onCredit?.(items);
-    else this.#node.link.send(from, [ITEM.credit, call.id, call.target, items]);
   }
 }

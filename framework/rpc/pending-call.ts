@@ -51,9 +51,9 @@ export class PendingCall extends Call implements Expiring {
     this.#outcome.reject(error);
   }
 
-  /** An item of a stream. */
-  push(index: number, value: unknown, from: NodeAddress | undefined): void {
-    this.#outcome.push(index, value, from);
+  /** An item of a stream from this node itself. */
+  push(value: unknown): void {
+    this.#outcome.push(value);
   }
 }
 
@@ -61,7 +61,7 @@ export class PendingCall extends Call implements Expiring {
 export interface Outcome {
   resolve(value: unknown): void;
   reject(error: unknown): void;
-  push(index: number, value: unknown, from: NodeAddress | undefined): void;
+  push(value: unknown): void;
   expired(call: PendingCall): void;
 }
 

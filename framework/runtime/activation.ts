@@ -437,12 +437,6 @@ export class Activation {
   cancel(caller: string, id: number): void {
     const which = (call: Call) => call.caller === caller && call.id === id;
     (this.#running.find(which) ?? this.mailbox.find(which))?.cancel();
-    this.#streams?.cancel(which);
-  }
-
-  /** The reader of a stream has room for more. */
-  credit(caller: string, id: number, items: number): void {
-    this.#streams?.grant((call) => call.caller === caller && call.id === id, items);
   }
 
   // ---- what the grain's side needs

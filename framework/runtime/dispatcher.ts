@@ -4,6 +4,7 @@ import type { GrainType } from '../grain/grain-type.ts';
 import { type GrainId, typeOf } from '../identity/grain-id.ts';
 import type { NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
+import type { Departure } from '../membership/cluster.ts';
 import { Call } from '../rpc/call.ts';
 import { callItem, ITEM, type Item, isCount, parseCall } from '../rpc/frames.ts';
 import type { Node } from '../rpc/node.ts';
@@ -50,7 +51,7 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#node = options.node;
-    this.#replies = new RemoteReplies(options.node.link);
+    this.#replies = new RemoteReplies(options.node);
     this.#forwards = new Forwards(options.node.clock);
     options.node.control.on('activate', (from, body) => this.#follow(from, body));
   }
@@ -73,6 +74,7 @@ export class Dispatcher {
   /** Nothing comes back to this silo any more. */
   stop(): void {
     this.#forwards.clear();
+    this.#replies.streams.stop();
   }
 
   /** Takes an item of the data lane that is meant for this silo's grains. False when it is none of these. */
@@ -82,14 +84,11 @@ export class Dispatcher {
         this.#receivedCall(from, item);
         return true;
       case ITEM.cancel:
-        this.#atActivations(item[2], (activation) => activation.cancel(from, item[1] as number));
+        if (!this.#replies.streams.cancel(from, item[1]))
+          this.#atActivations(item[2], (activation) => activation.cancel(from, item[1] as number));
         return true;
       case ITEM.credit:
-        if (!isCount(item[3])) this.#node.link.malformed(from);
-        else
-          this.#atActivations(item[2], (activation) =>
-            activation.credit(from, item[1] as number, item[3] as number),
-          );
+        if (!this.#replies.streams.credit(from, item)) this.#node.link.malformed(from);
         return true;
       default:
         return false;
@@ -186,8 +185,9 @@ export class Dispatcher {
    * Calls that wait for an order go to the silo that decides for their grain now, if it is another: this one
    * may be gone before its order is answered. Who followed the order tells the new one.
    */
-  enterEra(): void {
+  enterEra(departed: readonly Departure[]): void {
     const { directory } = this.#options;
+    for (const { silo } of departed) this.#replies.streams.lost(silo);
     for (const [target, waiting] of [...this.#ordered]) {
       if (directory.primary(directory.partitionOf(target)) === this.#node.address) continue;
       this.#ordered.delete(target);
@@ -261,6 +261,7 @@ export class Dispatcher {
     // Only a silo itself can say that it has nothing.
     if (parts.notAt?.[0] === from) call.notAt = parts.notAt;
     if (parts.hops > LIMITS.hops) return link.malformed(from);
+    if (call.stream) this.#replies.streams.add(call);
     this.dispatch(call);
   }
 

@@ -3,19 +3,23 @@ import type { NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
 import { aboutGrain } from '../rpc/about-grain.ts';
 import type { Call, Replies } from '../rpc/call.ts';
-import type { DataLink } from '../rpc/data-link.ts';
-import { ITEM, inlineOrPacked } from '../rpc/frames.ts';
+import { ITEM, type Item, inlineOrPacked } from '../rpc/frames.ts';
+import type { Node } from '../rpc/node.ts';
 import { encodeError, pack } from '../serialization/codec.ts';
+import { StreamSenders } from './stream-senders.ts';
 
 /** Answers calls that came from other nodes. */
 export class RemoteReplies implements Replies {
-  readonly #link: DataLink;
+  readonly #link: Node['link'];
+  readonly streams: StreamSenders;
 
-  constructor(link: DataLink) {
-    this.#link = link;
+  constructor(node: Pick<Node, 'clock' | 'link'>) {
+    this.#link = node.link;
+    this.streams = new StreamSenders(node);
   }
 
   value(call: Call, value: unknown): void {
+    if (call.stream) return this.#end(call, []);
     let packed: unknown;
     try {
       packed = packedFor(call, value, 'result');
@@ -26,18 +30,36 @@ export class RemoteReplies implements Replies {
   }
 
   error(call: Call, error: unknown): void {
-    this.#link.send(call.caller, [ITEM.error, call.id, pack(encodeError(error), 'error')]);
+    const packed = pack(encodeError(error), 'error');
+    if (call.stream) this.#end(call, [packed]);
+    else this.#link.send(call.caller, [ITEM.error, call.id, packed]);
   }
 
-  item(call: Call, index: number, value: unknown): void {
-    this.#link.send(call.caller, [ITEM.streamItem, call.id, index, packedFor(call, value, 'item')]);
+  item(call: Call, value: unknown): void {
+    const { sender } = call;
+    if (!sender || sender.ended) return;
+    const item = [ITEM.streamItem, call.id, sender.next, packedFor(call, value, 'item')];
+    sender.sent(item);
+    this.#link.send(call.caller, item);
+  }
+
+  /** `error`: one that is packed, or nothing. */
+  #end(call: Call, error: readonly unknown[]): void {
+    const { sender } = call;
+    if (!sender || sender.ended) return;
+    const item: Item = [ITEM.streamEnd, call.id, sender.next, ...error];
+    sender.sentEnd(item);
+    this.#link.send(call.caller, item);
   }
 
   moved(call: Call, to: NodeAddress): void {
-    this.#link.send(call.caller, [ITEM.moved, call.id, to, call.hops]);
+    const word = [ITEM.moved, call.id, to, call.hops];
+    if (call.stream) this.streams.passedOn(call, word);
+    this.#link.send(call.caller, word);
   }
 
   notRun(call: Call): void {
+    if (call.stream) this.streams.remove(call);
     this.#link.send(call.caller, [ITEM.notRun, call.id]);
   }
 }

@@ -94,7 +94,8 @@ export class SiloRuntime {
   /** What comes from the network, and from the directory, goes to its part. */
   #connect(): void {
     const { node, dispatcher, outbound, directory, membership } = this;
-    membership.onEra(() => dispatcher.enterEra()); // after the directory, which began to listen before
+    // After the directory, which began to listen before.
+    membership.onEra((_era, departed) => dispatcher.enterEra(departed));
     directory.onReady = () => this.#gate.open();
     node.onUndeliverable = (to, ticket) => {
       outbound.undeliverable(to, ticket);

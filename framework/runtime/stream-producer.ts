@@ -19,8 +19,9 @@ export class StreamProducer {
   readonly #open: () => AsyncGenerator<unknown>;
   readonly #door: ProducerDoor;
   #generator: AsyncGenerator<unknown> | undefined;
-  #credit: number = LIMITS.streamWindow;
-  #index = 0;
+  #sent = 0;
+  /** How many the reader has read, as far as is known. */
+  #read = 0;
   #waiting = false;
   #closed = false;
   #done = false;
@@ -29,7 +30,7 @@ export class StreamProducer {
     this.call = call;
     this.#open = open;
     this.#door = door;
-    call.onCredit = (items) => this.grant(items);
+    call.onCredit = (read) => this.#credit(read);
     call.onCancel = () => this.close();
   }
 
@@ -45,19 +46,24 @@ export class StreamProducer {
         this.call.replies.value(this.call, undefined);
         return;
       }
-      this.call.replies.item(this.call, this.#index++, value);
+      this.call.replies.item(this.call, value);
+      this.#sent++;
     } catch (error) {
       await this.finish(); // it goes on when the item is what failed
       throw error;
     }
-    this.#credit--;
-    if (this.#credit > 0) this.#later();
+    if (this.#hasRoom) this.#later();
     else this.#waiting = true;
   }
 
-  grant(items: number): void {
-    this.#credit = Math.min(this.#credit + items, LIMITS.streamWindow);
-    if (this.#credit > 0) this.#wake();
+  get #hasRoom(): boolean {
+    return this.#sent < this.#read + LIMITS.streamWindow;
+  }
+
+  /** The reader has read so many. Old news may come late. */
+  #credit(read: number): void {
+    this.#read = Math.max(this.#read, Math.min(read, this.#sent));
+    if (this.#hasRoom) this.#wake();
   }
 
   /** The reader has left, or the activation ends: then the reader gets `error`. */

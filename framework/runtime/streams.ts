@@ -13,8 +13,7 @@ export class Streams {
 
   /** The producer of a call, made at its first turn. `again` asks for its next one. */
   of(call: Call, open: () => AsyncGenerator<unknown>, again: () => void): StreamProducer {
-    const present = this.#find((each) => each === call);
-    if (present) return present;
+    for (const present of this.#producers) if (present.call === call) return present;
     const producer: StreamProducer = new StreamProducer(call, open, {
       again,
       ended: () => {
@@ -24,14 +23,6 @@ export class Streams {
     });
     this.#producers.add(producer);
     return producer;
-  }
-
-  cancel(which: (call: Call) => boolean): void {
-    this.#find(which)?.call.cancel();
-  }
-
-  grant(which: (call: Call) => boolean, items: number): void {
-    this.#find(which)?.grant(items);
   }
 
   /** The activation ends, and its readers are told. */
@@ -44,10 +35,5 @@ export class Streams {
   /** Resolves when every generator has run its `finally`. */
   async finish(): Promise<void> {
     await Promise.all([...this.#producers].map((producer) => producer.finish()));
-  }
-
-  #find(which: (call: Call) => boolean): StreamProducer | undefined {
-    for (const producer of this.#producers) if (which(producer.call)) return producer;
-    return undefined;
   }
 }

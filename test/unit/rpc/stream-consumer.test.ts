@@ -1,23 +1,34 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { CallCancelledError, CallTimeoutError, SiloUnavailableError } from '../../../framework/errors.ts';
+import { CallCancelledError, CallTimeoutError } from '../../../framework/errors.ts';
 import type { Caller } from '../../../framework/grain/reference.ts';
 import { LIMITS } from '../../../framework/limits.ts';
-import type { Outcome, PendingCall } from '../../../framework/rpc/pending-call.ts';
+import { ITEM } from '../../../framework/rpc/frames.ts';
+import type { PendingCall } from '../../../framework/rpc/pending-call.ts';
 import { StreamConsumer } from '../../../framework/rpc/stream-consumer.ts';
-import { pack } from '../../../framework/serialization/codec.ts';
+import { encodeError, pack } from '../../../framework/serialization/codec.ts';
 
 const HALF = LIMITS.streamWindow / 2;
+
+/** What the reader said of itself. */
+interface Report {
+  readonly read: number;
+  readonly received: number;
+  readonly asks: boolean;
+}
 
 /** The far side of one stream, as the consumer sees it. */
 class Door {
   started = 0;
-  granted: number[] = [];
+  reports: Report[] = [];
   cancelled: Error[] = [];
+  /** How much had come when the stream had come to its end. */
+  finished: number | undefined;
+  closings = 0;
   failsAtOnce: Error | undefined;
   readonly call = { target: 'T/x', method: 'items' } as PendingCall;
-  outcome: Outcome | undefined;
+  outcome: StreamConsumer | undefined;
 
-  start(outcome: Outcome): PendingCall | undefined {
+  start(outcome: StreamConsumer): PendingCall | undefined {
     this.started++;
     this.outcome = outcome;
     if (!this.failsAtOnce) return this.call;
@@ -25,8 +36,14 @@ class Door {
     return undefined;
   }
 
-  grant(_call: PendingCall, items: number): void {
-    this.granted.push(items);
+  report(_call: PendingCall, read: number, received: number, asks: boolean): void {
+    this.reports.push({ read, received, asks });
+  }
+
+  finish(_call: PendingCall, received: number, error: Error | undefined): void {
+    this.finished = received;
+    if (error) this.outcome?.reject(error);
+    else this.outcome?.resolve();
   }
 
   cancel(_call: PendingCall, error: Error): void {
@@ -34,9 +51,23 @@ class Door {
     this.outcome?.reject(error);
   }
 
-  /** Items arrive, from `first` on. */
-  send(values: readonly unknown[], first = 0): void {
-    for (const [i, value] of values.entries()) this.outcome?.push(first + i, value, undefined);
+  closed(): void {
+    this.closings++;
+  }
+
+  /** Items come from the same node. */
+  send(values: readonly unknown[]): void {
+    for (const value of values) this.outcome?.push(value);
+  }
+
+  /** An item comes from another node. */
+  item(index: unknown, value: unknown): void {
+    this.outcome?.arrived([ITEM.streamItem, 1, index, value]);
+  }
+
+  end(index: number, error?: Error): void {
+    const packed = error ? [pack(encodeError(error), 'error')] : [];
+    this.outcome?.arrived([ITEM.streamEnd, 1, index, ...packed]);
   }
 }
 
@@ -55,7 +86,7 @@ describe('the reading end of a stream', () => {
     expect(door.started).toBe(0);
     const asked = [stream.next(), stream.next(), stream.next()];
     door.send(['a', 'b']);
-    door.outcome?.resolve(undefined);
+    door.outcome?.resolve();
     expect(await Promise.all(asked)).toEqual([item('a'), item('b'), end]);
     expect(await stream.next()).toEqual(end);
     expect(door.started).toBe(1);
@@ -71,37 +102,26 @@ describe('the reading end of a stream', () => {
     expect(await stream.next()).toEqual(end);
   });
 
-  test('lets the producer send more each time that half of the window has been read', async () => {
+  test('says how far it is each time that half of the window has been read', async () => {
     const first = stream.next();
     door.send(Array.from({ length: LIMITS.streamWindow }, (_, i) => i));
     await first;
     for (let i = 2; i < HALF; i++) await stream.next();
-    expect(door.granted).toEqual([]);
+    expect(door.reports).toEqual([]);
     await stream.next();
-    expect(door.granted).toEqual([HALF]);
+    expect(door.reports).toMatchObject([{ read: HALF, asks: false }]);
     for (let i = 0; i < HALF; i++) await stream.next();
-    expect(door.granted).toEqual([HALF, HALF]);
+    expect(door.reports).toMatchObject([{ read: HALF }, { read: 2 * HALF }]);
   });
 
-  test('grants the same when it is the faster one and waits for every item', async () => {
+  test('says the same when it is the faster one and waits for every item', async () => {
     for (let i = 0; i < 3 * HALF; i++) {
       const next = stream.next();
-      door.send([i], i);
+      door.item(i, i);
       expect(await next).toEqual(item(i));
     }
-    expect(door.granted).toEqual([HALF, HALF, HALF]);
-  });
-
-  test.each([
-    ['was lost', 2],
-    ['came twice', 0],
-  ])('ends with an error when an item %s, after the items before it', async (_what, index) => {
-    const first = stream.next();
-    door.send(['a']);
-    door.send(['c'], index);
-    expect(await first).toEqual(item('a'));
-    await expect(stream.next()).rejects.toThrow(SiloUnavailableError);
-    expect(door.cancelled).toHaveLength(1);
+    expect(door.reports.map(({ read }) => read)).toEqual([HALF, 2 * HALF, 3 * HALF]);
+    expect(door.reports.map(({ received }) => received)).toEqual([HALF, 2 * HALF, 3 * HALF]);
   });
 
   test('ends the producer when its reader leaves the loop', async () => {
@@ -138,19 +158,117 @@ describe('the reading end of a stream', () => {
 
   test('unpacks what came from another node, and ends by name on bytes that are none', async () => {
     const first = stream.next();
-    door.outcome?.push(0, pack({ a: 1 }, 'item'), 'b~1');
+    door.item(0, pack({ a: 1 }, 'item'));
     expect(await first).toEqual(item({ a: 1 }));
-    door.outcome?.push(1, Uint8Array.of(0xc1), 'b~1');
+    door.item(1, Uint8Array.of(0xc1));
     await expect(stream.next()).rejects.toThrow();
     expect(door.cancelled).toHaveLength(1);
   });
 
   test('ignores items that come after the end', async () => {
     const first = stream.next();
-    door.outcome?.resolve(undefined);
+    door.outcome?.resolve();
     door.send(['late']);
     expect(await first).toEqual(end);
     expect(await stream.next()).toEqual(end);
+  });
+});
+
+describe('a stream from another node', () => {
+  let asked: Promise<IteratorResult<unknown>>[];
+  beforeEach(() => {
+    asked = Array.from({ length: 4 }, () => stream.next());
+  });
+
+  test('waits for an item that is missing, asks for it once, and gives all in order', async () => {
+    door.item(0, 'a');
+    door.item(2, 'c');
+    door.item(3, 'd');
+    expect(door.reports).toEqual([{ read: 1, received: 1, asks: true }]);
+    door.item(1, 'b');
+    expect(await Promise.all(asked)).toEqual(['a', 'b', 'c', 'd'].map(item));
+    expect(door.cancelled).toEqual([]);
+  });
+
+  test('gives what comes twice once', async () => {
+    for (const [index, value] of [...'abcb'].entries()) door.item(index % 3, value);
+    door.item(0, 'a');
+    door.end(3);
+    expect(await Promise.all(asked)).toEqual([...['a', 'b', 'c'].map(item), end]);
+    expect(door.finished).toBe(4);
+  });
+
+  test.each([
+    ['its end', undefined],
+    ['its error', new RangeError('torn')],
+  ])('does not end before %s has its turn', async (_what, error) => {
+    door.item(0, 'a');
+    door.end(2, error);
+    expect(door.finished).toBeUndefined();
+    expect(door.reports).toEqual([{ read: 1, received: 1, asks: true }]);
+    door.item(1, 'b');
+    expect(await Promise.all(asked.slice(0, 2))).toEqual(['a', 'b'].map(item));
+    if (error) await expect(asked[2]).rejects.toThrow(error);
+    else expect(await asked[2]).toEqual(end);
+    expect(door.closings).toBe(1);
+  });
+
+  test.each([-1, 0.5, 'x', undefined, LIMITS.streamWindow + 1])(
+    'ignores index %s, which no producer sends',
+    (index) => {
+      door.item(index, 'nothing');
+      expect(door.reports).toEqual([]);
+    },
+  );
+
+  test('asks after a tick without a word, and only then', () => {
+    stream.tick(); // the call has only just left
+    door.item(0, 'a');
+    stream.tick();
+    expect(door.reports.map(({ asks }) => asks)).toEqual([false, false]);
+    stream.tick();
+    expect(door.reports[2]).toEqual({ read: 1, received: 1, asks: true });
+    stream.answered(true);
+    stream.tick();
+    expect(door.reports[3]).toEqual({ read: 1, received: 1, asks: false });
+  });
+
+  test('says nothing at a tick while items flow', async () => {
+    for (let i = 0; i < HALF; i++) door.item(i, i);
+    for (let i = 4; i < HALF; i++) await stream.next();
+    expect(door.reports).toHaveLength(1);
+    stream.tick();
+    expect(door.reports).toHaveLength(1);
+  });
+
+  test('asks at every tick while an item is missing', () => {
+    door.item(1, 'b');
+    for (let i = 2; i < 5; i++) {
+      door.item(i, 'more');
+      stream.tick();
+    }
+    expect(door.reports.map(({ asks }) => asks)).toEqual([true, true, true, true]);
+  });
+
+  test('fails when its silo does not have it, and when that has not said a word for too long', async () => {
+    stream.answered(false);
+    await expect(asked[0]).rejects.toMatchObject({ code: 'SILO_UNAVAILABLE', grain: 'T/x' });
+    stream = new StreamConsumer({} as Caller, door);
+    const next = stream.next();
+    next.catch(() => {});
+    for (let i = 0; i <= LIMITS.streamSilentTicks; i++) stream.tick();
+    expect(door.cancelled).toHaveLength(1);
+    stream.tick();
+    await expect(next).rejects.toThrow(/does not answer; read it anew/);
+  });
+
+  test('waits for ever for one that is known to be there, or cannot be', () => {
+    for (let i = 0; i < 10 * LIMITS.streamSilentTicks; i++) {
+      if (i % 2 === 0) stream.answered(true);
+      else if (i % 3 === 0) stream.excuse();
+      stream.tick();
+    }
+    expect(door.cancelled).toEqual([]);
   });
 });
 
