@@ -4,7 +4,7 @@ import type { ControlChannel } from '../messaging/control-channel.ts';
 
 /** How far a silo has come with an era. All must have come that far before anybody takes the next step. */
 export const STAGES = Object.freeze({
-  /** It has entered the era, and whoever keeps what it holds has taken in its report. */
+  /** It has entered the era, and whoever keeps what it holds has taken in what it reported. */
   entered: 1,
   /** It knows that all have entered, and everybody whom that costs an activation has heard of it. */
   settled: 2,

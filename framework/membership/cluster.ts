@@ -1,5 +1,8 @@
 import type { NodeAddress } from '../identity/silo-address.ts';
+import { LIMITS } from '../limits.ts';
+import type { RuntimeEvents } from '../observability/events.ts';
 import { Ring } from '../ring/ring.ts';
+import type { Clock, Timer } from '../system/clock.ts';
 import { addressOf, type SiloEntry, type View } from './view.ts';
 
 /**
@@ -11,7 +14,8 @@ export class Era {
   readonly ring: Ring;
   /** Addresses of the silos that may hold activations: those on the ring and those that are leaving. */
   readonly present: ReadonlySet<NodeAddress>;
-  /** The epochs of those. */
+  /** What was known of those, and their epochs. */
+  readonly members: readonly SiloEntry[];
   readonly epochs: ReadonlyMap<NodeAddress, number>;
   readonly #entries = new Map<string, SiloEntry>();
   readonly #addresses = new Map<string, NodeAddress>();
@@ -19,6 +23,7 @@ export class Era {
   constructor(view: View, partitions: number) {
     this.id = view.era;
     const present = view.present();
+    this.members = present;
     this.present = new Set(present.map(addressOf));
     this.epochs = new Map(present.map((entry) => [addressOf(entry), entry.epoch]));
     const active = present.filter((entry) => entry.status === 'active');
@@ -70,15 +75,39 @@ export interface Cluster {
   suspect(silo: NodeAddress): void;
 }
 
+export interface EraKeeperOptions {
+  readonly clock: Clock;
+  readonly partitions: number;
+  /** The silo whose eras these are, and what it tells; a client has none. */
+  readonly name?: string;
+  readonly events?: RuntimeEvents;
+  /** Whether another era may begin. */
+  readonly mayBegin?: () => boolean;
+}
+
+/**
+ * After an era has begun, silos that arrive wait this long for others that arrive: a thousand that start
+ * together make tens of eras and not thousands, each of which costs a ring and a roll call. Nobody waits who
+ * has started alone, and nothing else does: who leaves, is gone, or comes back is heeded at once. Nor does
+ * anybody in a small cluster: several that start at one moment, each of them alone, must see each other.
+ */
+const ARRIVALS_MS = 10;
+
 /** Keeps the present era and tells listeners of each new one. */
 export class EraKeeper {
-  #partitions: number;
+  readonly #options: EraKeeperOptions;
   readonly #listeners = new Set<(era: Era, departed: readonly Departure[]) => void>();
+  #partitions: number;
+  #view: View;
+  #arrivalsFrom = Number.NEGATIVE_INFINITY;
+  #waiting: Timer | undefined;
   current: Era;
 
-  constructor(view: View, partitions: number) {
-    this.#partitions = partitions;
-    this.current = new Era(view, partitions);
+  constructor(view: View, options: EraKeeperOptions) {
+    this.#options = options;
+    this.#partitions = options.partitions;
+    this.#view = view;
+    this.current = new Era(view, options.partitions);
   }
 
   /** Takes another number of partitions from the next era on: a client learns it from the silos. */
@@ -91,19 +120,59 @@ export class EraKeeper {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Looks at the view; returns whether a new era began. */
-  update(view: View): boolean {
-    if (view.era === this.current.id) return false;
+  /** Looks at the view: a new era begins, now or soon, if it is another. */
+  update(view: View): void {
+    this.#view = view;
+    if (!this.#isOver) return;
+    const inMs = this.#mayWaitMs();
+    if (inMs <= 0) this.#begin();
+    else this.#waiting ??= this.#options.clock.inBackground(inMs, () => this.#afterWaiting());
+  }
+
+  stop(): void {
+    this.#waiting?.cancel();
+  }
+
+  get #isOver(): boolean {
+    return this.#options.mayBegin?.() !== false && this.#view.era !== this.current.id;
+  }
+
+  #mayWaitMs(): number {
+    const { members } = this.current;
+    if (members.length <= LIMITS.monitors) return 0;
+    const { name, clock } = this.#options;
+    const self = name === undefined ? undefined : this.#view.get(name);
+    const present = this.#view.present();
+    if (!members.every((entry) => this.#view.get(entry.name) === entry)) return 0;
+    if (present.length === members.length) return ARRIVALS_MS; // somebody is about to arrive
+    if (self && present.includes(self) && !members.includes(self)) return 0;
+    return this.#arrivalsFrom - clock.now();
+  }
+
+  #afterWaiting(): void {
+    this.#waiting = undefined;
+    if (this.#isOver) this.#begin();
+  }
+
+  #begin(): void {
+    this.#waiting?.cancel();
+    this.#waiting = undefined;
+    this.#arrivalsFrom = this.#options.clock.now() + ARRIVALS_MS;
     const before = this.current;
-    this.current = new Era(view, this.#partitions);
+    const era = new Era(this.#view, this.#partitions);
+    this.current = era;
     const departed: Departure[] = [];
-    for (const silo of before.present) {
-      if (this.current.present.has(silo)) continue;
-      const entry = view.entries().find((e) => addressOf(e) === silo);
-      // That nobody listens there any more may be heard before that it has left.
-      departed.push({ silo, graceful: entry?.status === 'left' || entry?.status === 'leaving' });
+    for (const entry of before.members) {
+      const silo = addressOf(entry);
+      if (era.present.has(silo)) continue;
+      const known = this.#view.get(entry.name);
+      departed.push({ silo, graceful: known?.incarnation === entry.incarnation && known.status === 'left' });
     }
-    for (const listener of [...this.#listeners]) listener(this.current, departed);
-    return true;
+    for (const listener of [...this.#listeners]) listener(era, departed);
+    this.#options.events?.publish({
+      type: 'viewChanged',
+      era: this.current.id,
+      silos: this.current.ring.silos,
+    });
   }
 }

@@ -38,7 +38,7 @@ export class Membership implements Cluster {
   readonly #keeper: EraKeeper;
   readonly #watched = new Map<NodeAddress, Heartbeats>();
   readonly #probing = new Set<NodeAddress>();
-  readonly #disagreements = new Map<NodeAddress, number>();
+  readonly #disagreements = new Set<NodeAddress>();
   #self: SiloEntry;
   #tick: Timer | undefined;
   #lastTickAt: number;
@@ -67,7 +67,7 @@ export class Membership implements Cluster {
     const { name, incarnation, types } = options;
     this.#self = { name, incarnation, types, status: 'joining', epoch: 0, unreachable: false };
     this.#view.merge([this.#self]);
-    this.#keeper = new EraKeeper(this.#view, options.partitions);
+    this.#keeper = new EraKeeper(this.#view, { ...options, mayBegin: () => !this.#away });
     this.#lastTickAt = this.#clock.now();
     this.#listen();
   }
@@ -129,6 +129,9 @@ export class Membership implements Cluster {
     }
     this.#announced = true;
     this.#news([this.#self]);
+    // What it heard may lack what was under way just then; whoever sees that in the digest makes up for it.
+    for (const each of this.#watchers(this.#self))
+      this.#control.send(addressOf(each), 'beat', this.#view.digest);
     this.#options.endpoint.serve();
     this.#become({ status: 'active' });
     await this.#options.endpoint.flush();
@@ -149,6 +152,7 @@ export class Membership implements Cluster {
   stop(): void {
     this.#stopped = true;
     this.#tick?.cancel();
+    this.#keeper.stop();
   }
 
   suspect(silo: NodeAddress): void {
@@ -224,18 +228,19 @@ export class Membership implements Cluster {
     control.on('join', (_from, body) => this.#admit(body));
     control.on('news', (from, body) => {
       this.#heard(from);
+      const known = this.#view.get(nodeName(from));
       this.#learn(body, from);
-      // It may have asked a silo that is frozen; those that will watch it tell it who is there.
+      // It is still joining and may have asked a silo that is frozen: those that will watch it tell it.
       const entry = this.#view.get(nodeName(from));
-      if (entry?.status === 'joining' && this.#self.status === 'active' && this.#isWatching(entry)) {
-        this.#sendView(from);
-      }
+      if (entry?.status !== 'joining' || entry !== known || this.#self.status !== 'active') return;
+      if (this.#watchers(entry).includes(this.#self)) this.#sendView(from);
     });
     control.on('view', (from, body) => {
       const [entries, digest] = Array.isArray(body) ? body : [];
       this.#heard(from);
       this.#learn(entries, from);
-      if (digest !== this.#view.digest && this.#knows(entries)) this.#sendView(from);
+      const lacking = digest === this.#view.digest ? [] : this.#beyond(entries);
+      if (lacking.length > 0) this.#control.send(from, 'news', lacking);
     });
     control.on('exchange', (from, body) => {
       this.#learn(body, from);
@@ -270,26 +275,24 @@ export class Membership implements Cluster {
       this.#disagreements.delete(from);
       return;
     }
-    // News may be on its way still: only a difference that lasts is repaired. One that we claimed gone must
-    // hear of it at once.
-    const times = (this.#disagreements.get(from) ?? 0) + 1;
-    this.#disagreements.set(from, times);
+    // News may be on its way still: only a difference that lasts is repaired. One that is joining, that we
+    // claimed gone, or that we know another life of, must hear of it at once.
+    const lasts = this.#disagreements.delete(from);
     const known = this.#view.get(nodeName(from));
-    if (times >= 2 || !known || known.unreachable) {
-      this.#disagreements.delete(from);
-      this.#sendView(from);
-    }
+    const isKnown = known && addressOf(known) === from && !known.unreachable && known.status !== 'joining';
+    if (lasts || !isKnown) this.#sendView(from);
+    else this.#disagreements.add(from);
   }
 
   #heard(from: NodeAddress): void {
     this.#watched.get(from)?.heard(this.#clock.now());
   }
 
-  /** Whether this silo knows something that these entries lack. */
-  #knows(entries: unknown): boolean {
+  /** What this silo knows that these entries lack. */
+  #beyond(entries: unknown): SiloEntry[] {
     const theirs = new View();
     theirs.merge(parseEntries(entries));
-    return theirs.merge(this.#view.entries()).length > 0;
+    return theirs.merge(this.#view.entries());
   }
 
   #learn(body: unknown, from?: NodeAddress): void {
@@ -327,10 +330,7 @@ export class Membership implements Cluster {
 
   #changed(): void {
     if (this.#away) return;
-    const { events } = this.#options;
-    if (this.#keeper.update(this.#view)) {
-      events.publish({ type: 'viewChanged', era: this.era.id, silos: this.era.ring.silos });
-    }
+    this.#keeper.update(this.#view);
     const listeners = this.#viewListeners;
     this.#viewListeners = [];
     for (const listener of listeners) listener();
@@ -474,9 +474,9 @@ export class Membership implements Cluster {
       .finally(() => this.#probing.delete(silo));
   }
 
-  #isWatching(entry: SiloEntry): boolean {
+  #watchers(entry: SiloEntry): readonly SiloEntry[] {
     const others = this.#view.entries().filter((e) => e.status !== 'left' && !e.unreachable && e !== entry);
-    return neighbours(entry, others).watchers.includes(this.#self);
+    return neighbours(entry, others).watchers;
   }
 
   #nobodyAt(silo: NodeAddress): void {

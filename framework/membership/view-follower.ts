@@ -29,7 +29,7 @@ export class ViewFollower implements Cluster {
 
   constructor(options: ViewFollowerOptions) {
     this.#options = options;
-    this.#keeper = new EraKeeper(this.#view, options.partitions);
+    this.#keeper = new EraKeeper(this.#view, options);
     const { control } = options;
     control.on('news', (from, body) => this.#learn(body, from));
     control.on('view', (from, body) => this.#learn(Array.isArray(body) ? body[0] : undefined, from));
@@ -68,6 +68,7 @@ export class ViewFollower implements Cluster {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+    this.#keeper.stop();
   }
 
   #schedule(): void {

@@ -9,6 +9,7 @@ import {
   STATUSES,
   View,
 } from '../../../framework/membership/view.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 /** What a silo may say of itself, or others of it: its types never change within one life. */
 const entry: fc.Arbitrary<SiloEntry> = fc
@@ -237,15 +238,23 @@ describe('an entry from the wire', () => {
 });
 
 describe('the keeper of the era', () => {
-  test('tells of each new era once, with who departed and whether in order', () => {
-    const view = viewOf([silo('a'), silo('b'), silo('c'), silo('d')]);
-    const keeper = new EraKeeper(view, 16);
+  const keep = (view: View) => {
+    const clock = new ManualClock();
+    const keeper = new EraKeeper(view, { clock, partitions: 16, name: 'a' });
     const heard: unknown[] = [];
     const stop = keeper.onEra((era, departed) => heard.push([era.ring.silos, departed]));
-    expect(keeper.update(view)).toBe(false);
+    return { clock, keeper, heard, stop };
+  };
+
+  test('tells of each new era once, with who departed and whether in order', () => {
+    const view = viewOf([silo('a'), silo('b'), silo('c'), silo('d')]);
+    const { clock, keeper, heard, stop } = keep(view);
+    keeper.update(view);
+    expect(heard).toEqual([]);
     view.merge([silo('b', { status: 'left' }), silo('c', { unreachable: true })]);
     view.merge([silo('d', { incarnation: 2, status: 'joining' })]);
-    expect([keeper.update(view), keeper.update(view)]).toEqual([true, false]);
+    keeper.update(view);
+    keeper.update(view);
     const departed = [
       { silo: 'b~1', graceful: true },
       { silo: 'c~1', graceful: false },
@@ -253,9 +262,71 @@ describe('the keeper of the era', () => {
     ];
     expect(heard).toEqual([[['a'], departed]]);
     stop();
+    clock.advance(10);
     view.merge([silo('e')]);
-    expect(keeper.update(view)).toBe(true);
+    keeper.update(view);
+    expect(keeper.current.ring.silos).toEqual(['a', 'e']);
     expect(heard).toHaveLength(1);
+  });
+
+  const MANY = Array.from({ length: 8 }, (_, index) => `s${index}`);
+  const many = () => viewOf(MANY.map((name) => silo(name)));
+
+  test('heeds one silo that arrives at once, and those that arrive right after it together', () => {
+    const view = many();
+    const { clock, keeper, heard } = keep(view);
+    for (const name of ['b', 'c', 'd']) {
+      view.merge([silo(name)]);
+      keeper.update(view);
+    }
+    expect(heard).toEqual([[['b', ...MANY], []]]);
+    clock.advance(10);
+    expect(heard).toEqual([
+      [['b', ...MANY], []],
+      [['b', 'c', 'd', ...MANY], []],
+    ]);
+  });
+
+  test('heeds all at once in a small cluster', () => {
+    const view = viewOf([silo('a')]);
+    const { keeper, heard } = keep(view);
+    for (const name of ['b', 'c']) {
+      view.merge([silo(name)]);
+      keeper.update(view);
+    }
+    expect(heard).toHaveLength(2);
+  });
+
+  test('waits for the arrival of a silo that is joining, for a while', () => {
+    const view = many();
+    const { clock, keeper, heard } = keep(view);
+    view.merge([silo('b', { status: 'joining' })]);
+    keeper.update(view);
+    expect(heard).toEqual([]);
+    const before = keeper.current.id;
+    clock.advance(10);
+    expect(keeper.current.id).not.toBe(before);
+    view.merge([silo('c', { status: 'joining' })]);
+    keeper.update(view);
+    view.merge([silo('c')]);
+    clock.advance(10);
+    expect(heard.at(-1)).toEqual([['c', ...MANY], []]);
+  });
+
+  test('heeds at once who leaves, and its own arrival', () => {
+    const view = many();
+    const { keeper, heard } = keep(view);
+    view.merge([silo('d')]);
+    keeper.update(view);
+    view.merge([silo('s0', { status: 'leaving' })]);
+    keeper.update(view);
+    view.merge([silo('a')]);
+    keeper.update(view);
+    expect(heard.map((era) => (era as unknown[])[0])).toEqual([
+      ['d', ...MANY],
+      ['d', ...MANY.slice(1)],
+      ['a', 'd', ...MANY.slice(1)],
+    ]);
   });
 
   test('keeps a silo that is leaving present, but off the ring', () => {
