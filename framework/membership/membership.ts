@@ -322,8 +322,9 @@ export class Membership implements Cluster {
   }
 
   #become(change: Partial<SiloEntry>): void {
-    this.#self = { ...this.#self, ...change };
-    this.#view.merge([this.#self]);
+    this.#view.merge([{ ...this.#self, ...change }]);
+    // The view's own entry: what is not this very one is somebody else, to be watched and to be told.
+    this.#self = this.#view.get(this.#options.name) as SiloEntry;
     this.#news([this.#self]);
     this.#changed();
   }
