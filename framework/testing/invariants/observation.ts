@@ -8,7 +8,7 @@ import type { RuntimeEvent } from '../../observability/events.ts';
 export type WorldEvent =
   /** Gone without a word: nothing that it did after this counts. */
   | { readonly type: 'nodeCrashed' }
-  /** Stopped, as by SIGSTOP, and let go on. */
+  /** Stopped, as by SIGSTOP, or made so slow that it is not punctual; and as usual again. */
   | { readonly type: 'nodePaused' }
   | { readonly type: 'nodeResumed' }
   /**

@@ -71,6 +71,11 @@ export class Host {
     return this.#held !== undefined;
   }
 
+  /** Not punctual: paused, or slow. */
+  get hampered(): boolean {
+    return this.paused || this.costMs > 0;
+  }
+
   /** As in Node.js: a whole number of milliseconds, at least one, and those of the same time in order. */
   timer(delayMs: number, callback: () => void): Timer {
     const due = this.#engine.now + Math.max(delayMs, 1);

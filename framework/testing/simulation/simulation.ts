@@ -147,24 +147,22 @@ export class Simulation implements World {
     const host = this.host(name);
     if (host.paused) return;
     this.note(`${name} is paused`);
-    this.observe(host, { type: 'nodePaused' });
-    host.pause();
-    this.changed();
+    this.#hamper(host, () => host.pause());
   }
 
   resume(name: string): void {
     const host = this.host(name);
     if (!host.paused) return;
     this.note(`${name} goes on`);
-    this.observe(host, { type: 'nodeResumed' });
-    host.resume();
-    this.changed();
+    this.#hamper(host, () => host.resume());
   }
 
   slow(name: string, costMs: number): void {
     this.note(costMs > 0 ? `${name} is slow: ${costMs.toFixed(2)} ms for everything` : `${name} is as usual`);
-    this.host(name).costMs = costMs;
-    this.changed();
+    const host = this.host(name);
+    this.#hamper(host, () => {
+      host.costMs = costMs;
+    });
   }
 
   jumpClock(name: string, byMs: number): void {
@@ -243,7 +241,7 @@ export class Simulation implements World {
   changed(): void {
     const hosts = this.hosts();
     const { network } = this;
-    const healthy = !hosts.some((host) => host.paused || host.costMs > 0);
+    const healthy = !hosts.some((host) => host.hampered);
     const whole = healthy && network.isWhole && network.conditions.jitterMs <= SLOW_MS;
     const ordered = network.isOrdered;
     this.#doubtsAgreement = true;
@@ -257,6 +255,14 @@ export class Simulation implements World {
   finish(): void {
     for (const violation of this.#invariants.finish(this.engine.now))
       this.engine.fail(violationError(violation));
+  }
+
+  /** Who is slow may be as late as who is paused. */
+  #hamper(host: Host, change: () => void): void {
+    const before = host.hampered;
+    change();
+    if (host.hampered !== before) this.observe(host, { type: before ? 'nodeResumed' : 'nodePaused' });
+    this.changed();
   }
 
   #lookAtAgreement(): void {
