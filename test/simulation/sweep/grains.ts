@@ -30,6 +30,14 @@ export class Register extends Grain {
     return this.value;
   }
 
+  /** Beside other readers, while writers wait. */
+  @method({ readOnly: true })
+  async readSlowly(): Promise<number> {
+    const { value } = this;
+    await pause(5);
+    return value;
+  }
+
   /** Read as a writer would: in its turn. */
   @method()
   async readInTurn(): Promise<number> {
@@ -103,7 +111,9 @@ export class Tally extends Grain {
     return { count: this.count, entries: this.entries };
   }
 
+  /** The next activation must not begin before this has ended: it would read what is about to be replaced. */
   override async onDeactivate(): Promise<void> {
+    await pause(3);
     await this.save('entries');
   }
 }

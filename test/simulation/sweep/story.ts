@@ -38,6 +38,23 @@ const WHOLE: readonly FaultKind[] = [
 /** Silos come, and go in order: then not one call fails. */
 const IN_ORDER: readonly FaultKind[] = ['join', 'leave'];
 
+/** Silos that are frozen find, when they go on, that others have taken over. */
+const FROZEN: readonly FaultKind[] = ['pause'];
+
+function kindsOf(seed: number): readonly FaultKind[] {
+  if (isInOrder(seed)) return IN_ORDER;
+  if (seed % 8 === 6) return FROZEN;
+  return isWhole(seed) ? WHOLE : FAULTS;
+}
+
+function isWhole(seed: number): boolean {
+  return seed % 2 === 0;
+}
+
+function isInOrder(seed: number): boolean {
+  return seed % 8 === 4;
+}
+
 /** What a seed decides before anything begins. */
 export function sizeOf(seed: number): Size {
   return {
@@ -49,18 +66,17 @@ export function sizeOf(seed: number): Size {
 }
 
 export function run({ seed, faults, trace, ...size }: Run) {
-  const whole = seed % 2 === 0;
-  const inOrder = seed % 8 === 4;
+  const kind = { whole: isWhole(seed), inOrder: isInOrder(seed) };
   const options: SimulateOptions = {
     seed,
     silos: size.silos,
     grains: GRAINS,
     options: { callTimeoutMs: 3_000, drainMs: 3_000 },
     maxMs: size.ms + 240_000,
-    faults: faults ?? (inOrder ? IN_ORDER : whole ? WHOLE : FAULTS),
+    faults: faults ?? kindsOf(seed),
     ...(trace && { trace }),
   };
-  return simulate(options, (cluster) => new Story(cluster, size, { whole, inOrder }).tell());
+  return simulate(options, (cluster) => new Story(cluster, size, kind).tell());
 }
 
 /** What failed before all was well may be heard of this much later: a store's client gives up slowly. */
@@ -137,7 +153,9 @@ class Story {
       await this.#books.register(caller, id, { type: 'write', value }, () =>
         register.write(value).then(() => undefined),
       );
-    else if (kind < 0.7) await this.#books.register(caller, id, { type: 'read' }, () => register.read());
+    else if (kind < 0.6) await this.#books.register(caller, id, { type: 'read' }, () => register.read());
+    else if (kind < 0.7)
+      await this.#books.register(caller, id, { type: 'read' }, () => register.readSlowly());
     else if (kind < 0.8)
       await this.#books.register(caller, id, { type: 'read' }, () => register.readInTurn());
     else if (kind < 0.9) {
