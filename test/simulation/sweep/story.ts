@@ -60,7 +60,7 @@ export function sizeOf(seed: number): Size {
   return {
     silos: 2 + (seed % 5),
     callers: 4 + (seed % 7) * 3,
-    keys: 1 + (seed % 4) * 3,
+    keys: 1 + ((isInOrder(seed) ? Math.floor(seed / 8) : seed) % 4) * 3, // else all stories in order had the same
     ms: 8_000 + (seed % 3) * 8_000,
   };
 }
