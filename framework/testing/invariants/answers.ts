@@ -114,9 +114,9 @@ export class Answers implements Invariant {
     for (const call of this.#agenda.due(at)) {
       const { made, madeAt } = call;
       if (this.#open.get(made.caller)?.get(made.callId) !== call) continue;
-      const limit = this.#paused.has(made.caller) ? at : this.#limitOf(call);
+      const limit = this.#limitOf(call);
       if (limit >= at) {
-        call.listedAt = limit + 1;
+        call.listedAt = (Number.isFinite(limit) ? limit : at) + 1;
         this.#agenda.add(call.listedAt, call);
       } else {
         late ??= `${named(made)}, made at ${madeAt} for ${made.timeoutMs} ms, had no answer at ${at}`;
@@ -126,6 +126,7 @@ export class Answers implements Invariant {
   }
 
   #limitOf({ made, madeAt, dueAt }: OpenCall): number {
+    if (this.#paused.has(made.caller)) return Number.POSITIVE_INFINITY;
     const resumedAt = this.#resumedAt.get(made.caller);
     if (resumedAt === undefined || resumedAt < madeAt) return dueAt;
     return Math.max(dueAt, resumedAt + this.#slackMs);
