@@ -231,9 +231,8 @@ export class Membership implements Cluster {
       const known = this.#view.get(nodeName(from));
       this.#learn(body, from);
       // It is still joining and may have asked a silo that is frozen: those that will watch it tell it.
-      const entry = this.#view.get(nodeName(from));
-      if (entry?.status !== 'joining' || entry !== known || this.#self.status !== 'active') return;
-      if (this.#watchers(entry).includes(this.#self)) this.#sendView(from);
+      if (!known || known.status !== 'joining' || known !== this.#view.get(nodeName(from))) return;
+      if (this.#self.status === 'active' && this.#watchers(known).includes(this.#self)) this.#sendView(from);
     });
     control.on('view', (from, body) => {
       const [entries, digest] = Array.isArray(body) ? body : [];
