@@ -166,7 +166,9 @@ export class EraKeeper {
       const silo = addressOf(entry);
       if (era.present.has(silo)) continue;
       const known = this.#view.get(entry.name);
-      departed.push({ silo, graceful: known?.incarnation === entry.incarnation && known.status === 'left' });
+      // That nobody listens there any more may be heard before that it has left.
+      const wasLeaving = known?.status === 'left' || known?.status === 'leaving';
+      departed.push({ silo, graceful: known?.incarnation === entry.incarnation && wasLeaving });
     }
     for (const listener of [...this.#listeners]) listener(era, departed);
     this.#options.events?.publish({

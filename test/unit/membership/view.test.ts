@@ -269,6 +269,14 @@ describe('the keeper of the era', () => {
     expect(heard).toHaveLength(1);
   });
 
+  test('takes one that was leaving, and is found gone before it is heard to have left, to have left', () => {
+    const view = viewOf([silo('a'), silo('b', { status: 'leaving' })]);
+    const { keeper, heard } = keep(view);
+    view.merge([silo('b', { status: 'leaving', unreachable: true })]);
+    keeper.update(view);
+    expect(heard).toEqual([[['a'], [{ silo: 'b~1', graceful: true }]]]);
+  });
+
   const MANY = Array.from({ length: 8 }, (_, index) => `s${index}`);
   const many = () => viewOf(MANY.map((name) => silo(name)));
 
