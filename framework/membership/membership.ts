@@ -231,7 +231,7 @@ export class Membership implements Cluster {
       const known = this.#view.get(nodeName(from));
       this.#learn(body, from);
       // It is still joining and may have asked a silo that is frozen: those that will watch it tell it.
-      if (!known || known.status !== 'joining' || known !== this.#view.get(nodeName(from))) return;
+      if (known?.status !== 'joining' || known !== this.#view.get(nodeName(from))) return;
       if (this.#self.status === 'active' && this.#watchers(known).includes(this.#self)) this.#sendView(from);
     });
     control.on('view', (from, body) => {
