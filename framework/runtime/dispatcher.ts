@@ -10,6 +10,7 @@ import { callItem, ITEM, type Item, isCount, parseCall } from '../rpc/frames.ts'
 import type { Node } from '../rpc/node.ts';
 import type { Outbound } from '../rpc/outbound.ts';
 import { PendingCall } from '../rpc/pending-call.ts';
+import { ReceivedFrames } from '../rpc/received-frames.ts';
 import { sleep } from '../system/clock.ts';
 import type { Activation } from './activation.ts';
 import type { Catalog } from './catalog.ts';
@@ -47,6 +48,12 @@ export class Dispatcher {
   readonly #forwards: Forwards;
   /** Calls that wait until another silo has followed the order to activate their grain. */
   readonly #ordered = new Map<GrainId, Call[]>();
+  #lastOrder = 0;
+  /**
+   * Which orders have come. One that comes again must not be followed again: what it made may have ended, and
+   * the grain be active elsewhere by now.
+   */
+  readonly #orders = new ReceivedFrames();
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -161,7 +168,8 @@ export class Dispatcher {
     this.#ordered.set(target, waiting);
     const era = directory.era;
     directory.placedAt(silo);
-    const ask = () => control.request(silo, 'activate', [target, era.id], ORDER_MS);
+    const order = ++this.#lastOrder;
+    const ask = () => control.request(silo, 'activate', [target, era.id, order], ORDER_MS);
     let delta = await ask().catch(() => NO_ANSWER);
     // It may have followed: another silo must not be asked while it may.
     while (delta === NO_ANSWER && directory.era === era && !this.#options.outbound.stopped) {
@@ -202,19 +210,17 @@ export class Dispatcher {
   #follow(from: NodeAddress, body: unknown): unknown {
     const { directory, catalog } = this.#options;
     const self = this.#node.address;
-    const [id, era] = Array.isArray(body) ? body : [];
-    if (
-      typeof id !== 'string' ||
-      era !== directory.era.id ||
-      !directory.era.entry(self.slice(0, self.indexOf('~')))
-    ) {
+    const [id, era, order] = Array.isArray(body) ? body : [];
+    if (typeof id !== 'string' || !isCount(order)) return undefined;
+    const isNew = this.#orders.take(from, order); // also one that is refused now
+    if (era !== directory.era.id || !directory.era.entry(self.slice(0, self.indexOf('~')))) {
       return undefined;
     }
     const type = this.#options.grainType(typeOf(id));
     const partition = directory.partitionOf(id);
     if (!type || directory.primary(partition) !== from) return undefined;
     const present = catalog.find(partition, id);
-    if (!present || present.state === 'gone') this.#activate(type, id, partition);
+    if (isNew && (!present || present.state === 'gone')) this.#activate(type, id, partition);
     return directory.entryOf(partition, id);
   }
 
