@@ -1,5 +1,5 @@
 import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
-import { addressOf, type SiloEntry, type View } from './view.ts';
+import { addressOf, parseEntries, type SiloEntry, type View } from './view.ts';
 
 /** Who hears it. */
 export interface Listener {
@@ -38,4 +38,11 @@ export function credible(
     doubted.includes(entry) ? { ...entry, unreachable: false } : entry,
   );
   return { believed, disproved: doubted.filter((entry) => hears(addressOf(entry))) };
+}
+
+/** Whether the news are what is known already, and nothing else: a silo repeats its own entry. */
+export function saysOfItself(news: unknown, known: SiloEntry): boolean {
+  const [entry, ...others] = parseEntries(news);
+  if (!entry || others.length > 0 || addressOf(entry) !== addressOf(known)) return false;
+  return entry.status === known.status && entry.epoch === known.epoch;
 }

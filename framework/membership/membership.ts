@@ -6,7 +6,7 @@ import type { Clock, Timer } from '../system/clock.ts';
 import type { Endpoint } from '../transport/transport.ts';
 import { type Cluster, type Departure, type Era, EraKeeper } from './cluster.ts';
 import { type DetectionTimes, Heartbeats } from './failure-detector.ts';
-import { credible } from './hearsay.ts';
+import { credible, saysOfItself } from './hearsay.ts';
 import { neighbours } from './neighbours.ts';
 import { addressOf, parseEntries, parseEntry, type SiloEntry, type SiloStatus, View } from './view.ts';
 
@@ -89,7 +89,7 @@ export class Membership implements Cluster {
     return this.#self.epoch;
   }
 
-  /** While it stays the same, no grain here can have been active elsewhere, too (see `View`). */
+  /** While it stays the same, nobody has come back who may have been in a cluster of its own (see `View`). */
   get returns(): number {
     return this.#view.returns;
   }
@@ -230,8 +230,9 @@ export class Membership implements Cluster {
       this.#heard(from);
       const known = this.#view.get(nodeName(from));
       this.#learn(body, from);
-      // It is still joining and may have asked a silo that is frozen: those that will watch it tell it.
-      if (known?.status !== 'joining' || known !== this.#view.get(nodeName(from))) return;
+      // One that says again that it is joining may have asked a silo that is frozen: those that will watch it
+      // tell it. Only then: an answer to a view must not bring another view, and so on for ever.
+      if (known?.status !== 'joining' || !saysOfItself(body, known)) return;
       if (this.#self.status === 'active' && this.#watchers(known).includes(this.#self)) this.#sendView(from);
     });
     control.on('view', (from, body) => {
