@@ -230,8 +230,8 @@ export class Membership implements Cluster {
       this.#heard(from);
       const known = this.#view.get(nodeName(from));
       this.#learn(body, from);
-      // One that says again that it is joining may have asked a silo that is frozen: those that will watch it
-      // tell it. Only then: an answer to a view must not bring another view, and so on for ever.
+      // It may have asked a silo that is frozen: those that will watch it tell it. But not when it answers a
+      // view with news: they would bring another view, and so on for ever.
       if (known?.status !== 'joining' || !saysOfItself(body, known)) return;
       if (this.#self.status === 'active' && this.#watchers(known).includes(this.#self)) this.#sendView(from);
     });
@@ -323,7 +323,7 @@ export class Membership implements Cluster {
 
   #become(change: Partial<SiloEntry>): void {
     this.#view.merge([{ ...this.#self, ...change }]);
-    // The view's own entry: what is not this very one is somebody else, to be watched and to be told.
+    // The view's entry, not a copy: who is not this very one is somebody else, and to be watched.
     this.#self = this.#view.get(this.#options.name) as SiloEntry;
     this.#news([this.#self]);
     this.#changed();
@@ -494,8 +494,7 @@ export class Membership implements Cluster {
     if (!entry || addressOf(entry) !== silo || entry === this.#self) return;
     if (entry.unreachable || entry.status === 'left') return;
     this.#options.events.publish({ type: 'siloSuspected', silo, reason });
-    const changed = this.#view.merge([{ ...entry, unreachable: true }]);
-    this.#news(changed);
+    this.#news(this.#view.merge([{ ...entry, unreachable: true }]));
     this.#changed();
   }
 }
