@@ -74,6 +74,9 @@ export class Directory {
   #epoch: number;
   #enteredAt: number;
   #returning = false;
+  /** Of the membership: when this era was entered, and in the last era in which all had settled. */
+  #returnsEntered = 0;
+  #returnsSettled = -1;
   #repeat: Timer | undefined;
   #beats = 0;
 
@@ -130,6 +133,16 @@ export class Directory {
    */
   get ready(): boolean {
     return !this.#membership.away && !this.#returning;
+  }
+
+  /**
+   * While it stays the same, nobody who came back can have written what a grain here has read. It changes
+   * when a silo returns, and again when all have settled with it: a turn that had begun before may have saved
+   * and ended in between, and left nothing that anybody could see. What still runs then is a conflict.
+   */
+  get returns(): number {
+    const { returns } = this.#membership;
+    return 2 * returns + (returns === this.#returnsSettled ? 1 : 0);
   }
 
   /** Whether all silos are in the present era, so that this one decides for its share. */
@@ -258,6 +271,7 @@ export class Directory {
     this.#era = era;
     this.#epoch = this.#membership.epoch;
     this.#enteredAt = this.#options.clock.now();
+    this.#returnsEntered = this.#membership.returns;
     this.#replicas.enter(era);
     if (!continuous) this.#returning = true;
     for (const { silo } of departed) this.#forget(silo);
@@ -375,6 +389,7 @@ export class Directory {
 
   #readyIfAll(): void {
     this.#repeat?.cancel();
+    this.#returnsSettled = this.#returnsEntered;
     if (!this.#returning) return;
     this.#returning = false;
     this.#release(() => true);

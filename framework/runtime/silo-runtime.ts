@@ -224,7 +224,7 @@ export class SiloRuntime {
       ...{ siloName: nodeName(address), clock, random, events, stores, log, outbound: this.outbound },
       grainType: (name) => types.get(name),
       mayTakeTurn: (activation, now) => this.#gate.mayTakeTurn(activation, now),
-      returns: () => this.membership.returns,
+      returns: () => this.directory.returns,
       blocked: (activation, call) => this.#deadlocks.blocked(activation, call),
       gone: (activation, waiting) => {
         this.catalog.remove(activation);

@@ -1,0 +1,80 @@
+import { Grain, grain, method, state } from 'granary';
+import { type SimulatedCluster, simulate } from 'granary/testing';
+import { describe, expect, test } from 'vitest';
+import { seeds } from '../support/seeds.ts';
+
+@grain({ placement: 'preferLocal' })
+class Ledger extends Grain {
+  @state() count = 0;
+
+  /** One turn, which saves at its end, and is the activation's last. */
+  @method()
+  async addSlowly(ms: number): Promise<number> {
+    this.count++;
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    await this.save();
+    this.context.deactivate();
+    return this.count;
+  }
+
+  @method({ readOnly: true })
+  async read(): Promise<number> {
+    return this.count;
+  }
+}
+
+const TROUBLE_MS = 4_000;
+/** How long it may take until all have settled with the silo that returns. */
+const RETURN_MS = 600;
+
+const troubles: readonly [
+  string,
+  (cluster: SimulatedCluster) => void,
+  (cluster: SimulatedCluster) => void,
+][] = [
+  [
+    'cannot be heard',
+    (cluster) => cluster.partitionOneWay(['b'], ['a', 'c', 'client']),
+    (cluster) => cluster.heal(),
+  ],
+  ['is frozen', (cluster) => cluster.pause('b'), (cluster) => cluster.resume('b')],
+];
+
+// A turn of the silo that returns saved after the others had compared what they held with the store, and its
+// activation ended before anybody saw that there were two: the other one kept the older state for ever.
+describe.each(troubles)(
+  'a silo that %s is taken for gone, and returns while its turns end',
+  (_, begin, end) => {
+    test.each(seeds(5))('what they save is read afterwards: seed %i', async (seed) => {
+      const options = { partitions: 16, callTimeoutMs: 30_000 };
+      await simulate({ seed, silos: ['a', 'b', 'c'], grains: [Ledger], options }, async (cluster) => {
+        const { random } = cluster;
+        cluster.setNetwork({ latencyMs: random.logarithmic(0.2, 10), jitterMs: random.logarithmic(0.2, 10) });
+        const keys = Array.from({ length: 20 }, (_, key) => key);
+        const readAll = () => Promise.allSettled(keys.map((key) => cluster.grain(Ledger, key).read()));
+        const additions = keys.map((key) =>
+          cluster
+            .silo('b')
+            .grain(Ledger, key)
+            .addSlowly(TROUBLE_MS + random.between(0, RETURN_MS)),
+        );
+        await cluster.sleep(30);
+        begin(cluster);
+        const reading = (async () => {
+          while (cluster.now < TROUBLE_MS + RETURN_MS) await Promise.race([readAll(), cluster.sleep(5)]);
+        })();
+        await cluster.sleep(TROUBLE_MS);
+        end(cluster);
+        const added = await Promise.allSettled(additions);
+        await reading;
+        cluster.calm();
+        await cluster.settled();
+        for (const [key, addition] of added.entries()) {
+          const saved = addition.status === 'fulfilled' ? addition.value : 0;
+          expect([0, 1]).toContain(saved);
+          if (saved > 0) expect(await cluster.grain(Ledger, key).read()).toBe(saved);
+        }
+      });
+    });
+  },
+);
