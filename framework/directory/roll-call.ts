@@ -10,7 +10,7 @@ export const STAGES = Object.freeze({
   settled: 2,
 });
 
-/** It has entered the era, and whoever keeps what it holds has taken in what it reported. */
+/** Silos that tell one other in the tree. */
 const BRANCHES = 8;
 
 interface Word {
@@ -137,6 +137,7 @@ export class RollCall {
 
 function parseWord(body: unknown): Word {
   const [era, stage] = Array.isArray(body) ? body : [];
-  if (typeof era === 'string' && Number.isSafeInteger(stage)) return { era, stage };
+  const isStage = stage === STAGES.entered || stage === STAGES.settled;
+  if (typeof era === 'string' && isStage) return { era, stage };
   throw new Error('malformed word of a roll call');
 }

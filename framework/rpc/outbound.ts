@@ -171,7 +171,7 @@ export class Outbound implements Replies {
         this.#learn(call, from);
         return this.#fail(call, errorIn(item[2]));
       case ITEM.moved:
-        return this.#moved(call, item[2], item[3]);
+        return this.#moved(call, from, item[2], item[3]);
       case ITEM.notRun:
         this.locator.forget(call.target);
         return this.#again(call, `${from} could not run it`);
@@ -179,11 +179,13 @@ export class Outbound implements Replies {
   }
 
   /**
-   * The call was forwarded. Each silo that it passes tells so for itself: the word of a later hop may come
-   * first. A silo that this node has not heard of may have joined just now.
+   * The call was forwarded. Each silo that it passes tells so for itself, the last one that it stays there:
+   * the word of a later hop may come first. A silo that this node has not heard of may have joined just now.
    */
-  #moved(call: PendingCall, to: unknown, hops: unknown): void {
-    if (!isNodeAddress(to) || !isCount(hops) || hops <= call.hops) return;
+  #moved(call: PendingCall, from: NodeAddress, to: unknown, hops: unknown): void {
+    if (!isNodeAddress(to) || !isCount(hops) || hops < call.hops) return;
+    call.landed = from === to || (call.landed && hops === call.hops);
+    if (hops === call.hops) return;
     call.hops = hops;
     call.sentTo = to;
     call.sentAt = this.#node.clock.now();
@@ -255,7 +257,7 @@ export class Outbound implements Replies {
     if (this.locator.locate(target) === from) return;
     if (this.#pending.size > LIMITS.learnScan) return;
     for (const call of this.#pending.oldestFirst()) {
-      if (call.target === target && call.id !== id && call.sentTo !== from) return;
+      if (call.target === target && call.id !== id && !call.isAheadAt(from)) return;
     }
     this.locator.learn(target, from);
   }
@@ -407,6 +409,7 @@ export class Outbound implements Replies {
   }
 
   #lostSilo(silo: NodeAddress): void {
+    if (this.#options.cluster.era.present.has(silo)) return; // it was leaving, and is there still
     const [oldest] = this.#gone.add(silo);
     if (this.#gone.size > LIMITS.departedSilos) this.#gone.delete(oldest as NodeAddress);
     for (const call of this.#pending.oldestFirst()) {

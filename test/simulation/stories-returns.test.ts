@@ -78,3 +78,26 @@ describe.each(troubles)(
     });
   },
 );
+
+describe('a silo that is leaving is taken for gone, and refutes it', () => {
+  test.each(seeds(3))('what it still does is waited for: seed %i', async (seed) => {
+    const options = { partitions: 16, drainMs: 10_000 };
+    await simulate({ seed, silos: ['a', 'b', 'c'], grains: [Ledger], options }, async (cluster) => {
+      await cluster.silo('b').grain(Ledger, 'x').read();
+      const added = cluster.grain(Ledger, 'x').addSlowly(5_000);
+      await cluster.sleep(30);
+      const stopped = cluster.stop('b');
+      await cluster.sleep(30);
+      cluster.partitionOneWay(['b'], ['a', 'c']);
+      const suspected: string[] = [];
+      cluster.subscribe((_, event) => {
+        if (event.type === 'siloSuspected') suspected.push(event.silo);
+      });
+      await cluster.sleep(2_600);
+      expect(suspected.map((silo) => silo[0])).toContain('b');
+      cluster.heal();
+      expect(await added).toBe(1);
+      await stopped;
+    });
+  });
+});
