@@ -256,10 +256,8 @@ export class Outbound implements Replies {
   #learn({ id, target }: PendingCall, from: NodeAddress): void {
     if (this.locator.locate(target) === from) return;
     if (this.#pending.size > LIMITS.learnScan) return;
-    for (const call of this.#pending.oldestFirst()) {
-      if (call.target === target && call.id !== id && !call.isAheadAt(from)) return;
-    }
-    this.locator.learn(target, from);
+    const others = this.#pending.oldestFirst().filter((call) => call.target === target && call.id !== id);
+    if (others.every((call) => call.isAheadAt(from))) this.locator.learn(target, from);
   }
 
   #create(

@@ -22,6 +22,8 @@ export class PendingCall extends Call implements Expiring {
   sentTo: NodeAddress | undefined;
   /** When it was sent there, as far as is known, on this node's clock. */
   sentAt = 0;
+  /** It was passed on, and has come to where it was passed on to. */
+  landed = false;
   /** Of the frame that it left with last. */
   ticket = 0;
   attempts = 0;
@@ -37,6 +39,11 @@ export class PendingCall extends Call implements Expiring {
     super(fields);
     this.binder = binder;
     this.#outcome = outcome;
+  }
+
+  /** Whether no call that is sent to `silo` now can come there before this one. */
+  isAheadAt(silo: NodeAddress): boolean {
+    return this.sentTo === silo && (this.hops === 0 || this.landed);
   }
 
   expire(): void {

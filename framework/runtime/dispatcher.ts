@@ -108,7 +108,7 @@ export class Dispatcher {
     if (call.partition < 0) call.partition = directory.partitionOf(call.target);
     if (clock.now() >= call.deadline) return this.#expired(call);
     const activation = catalog.find(call.partition, call.target);
-    if (activation?.accept(call)) return;
+    if (activation?.accept(call)) return this.#landed(call);
     const type = this.#options.grainType(typeOf(call.target));
     if (type?.workers !== undefined) return this.#options.workers.accept(type, call);
     const primary = directory.primary(call.partition);
@@ -154,8 +154,16 @@ export class Dispatcher {
     const activation = this.#options.catalog.create(type, id, partition);
     this.#options.collector.add(activation);
     this.#options.directory.created(partition, activation);
-    if (call) activation.accept(call);
+    if (call) {
+      activation.accept(call);
+      this.#landed(call);
+    }
     activation.start();
+  }
+
+  /** Tells the caller that what was passed on has come here: from now on it may send here directly. */
+  #landed(call: Call): void {
+    if (call.hops > 0) call.replies.moved(call, this.#node.address);
   }
 
   // ---- activating elsewhere
