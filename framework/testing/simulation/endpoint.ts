@@ -20,6 +20,7 @@ export class SimulatedEndpoint implements Endpoint {
   readonly #network: SimulatedNetwork;
   readonly #receiver: Receiver;
   readonly #lastTo = new Map<NodeAddress, Last>();
+  #late: (() => void)[] = [];
   #connected = true;
   #closed = false;
   /** When the last of what is on its way to this node arrives, what is overtaken aside. */
@@ -53,10 +54,24 @@ export class SimulatedEndpoint implements Endpoint {
 
   send(lane: Lane, to: NodeAddress, payload: Uint8Array, ticket: number): void {
     if (this.host.dead || this.#closed) return;
-    // A story may act for a process that is stopped: its doing goes out when the process goes on.
-    if (this.host.paused) return this.host.arrival(0, () => this.send(lane, to, payload, ticket));
+    if (this.host.paused || this.#late.length > 0) {
+      return this.#sendLater(() => this.send(lane, to, payload, ticket));
+    }
     if (!this.#connected) return this.#bounce(lane, to, ticket);
     this.#transmit(lane, to, payload, ticket);
+  }
+
+  /**
+   * A story may act for a process that is stopped: what it sends goes out when the process goes on, before
+   * what the process sends then.
+   */
+  #sendLater(send: () => void): void {
+    if (this.#late.push(send) > 1) return;
+    this.host.arrival(0, () => {
+      const late = this.#late;
+      this.#late = [];
+      for (const each of late) each();
+    });
   }
 
   broadcast(payload: Uint8Array): void {

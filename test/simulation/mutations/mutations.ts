@@ -257,4 +257,12 @@ export const MUTATIONS: readonly Mutation[] = [
     caughtBy: 'saves',
     seeds: [2, 6],
   },
+  {
+    name: 'a silo that was away takes turns at once',
+    file: 'framework/runtime/silo-runtime.ts',
+    replace: '(now) => membership.checkAway(now) || !this.directory.ready',
+    by: '(now) => membership.checkAway(now) && false',
+    caughtBy: 'not linearizable',
+    seeds: [118],
+  },
 ];

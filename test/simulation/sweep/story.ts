@@ -38,12 +38,23 @@ const WHOLE: readonly FaultKind[] = [
 /** Silos come, and go in order: then not one call fails. */
 const IN_ORDER: readonly FaultKind[] = ['join', 'leave'];
 
-/** Silos that are frozen find, when they go on, that others have taken over. */
-const FROZEN: readonly FaultKind[] = ['pause'];
+/**
+ * Silos that are frozen, one after the other, long enough for others to take over: they find that when they
+ * go on. Drawn pauses are mostly too short for that, or overlap.
+ */
+function freezes(seed: number, ms: number): readonly Fault[] {
+  const scatter = (k: number, below: number) => (seed * 7_919 + k * 104_729) % below;
+  return Array.from({ length: Math.ceil(ms / 6_000) }, (_, k) => ({
+    kind: 'pause',
+    atMs: 1_500 + k * 6_000 + scatter(k, 1_000),
+    lastsMs: 2_600 + scatter(k + 1, 3_000),
+    draw: scatter(k + 2, 2 ** 31),
+  }));
+}
 
-function kindsOf(seed: number): readonly FaultKind[] {
+function faultsOf(seed: number, ms: number): readonly FaultKind[] | readonly Fault[] {
   if (isInOrder(seed)) return IN_ORDER;
-  if (seed % 8 === 6) return FROZEN;
+  if (seed % 8 === 6) return freezes(seed, ms);
   return isWhole(seed) ? WHOLE : FAULTS;
 }
 
@@ -73,7 +84,7 @@ export function run({ seed, faults, trace, ...size }: Run) {
     grains: GRAINS,
     options: { callTimeoutMs: 3_000, drainMs: 3_000 },
     maxMs: size.ms + 240_000,
-    faults: faults ?? kindsOf(seed),
+    faults: faults ?? faultsOf(seed, size.ms),
     ...(trace && { trace }),
   };
   return simulate(options, (cluster) => new Story(cluster, size, kind).tell());
