@@ -15,6 +15,19 @@ export interface ConflictsOptions {
   readonly replicas: Replicas;
 }
 
+/** A loser on another silo. */
+interface Dismissal {
+  /** Its silo has been told, and has yet to answer. */
+  asked: boolean;
+  heard: boolean;
+}
+
+/** A winner on another silo, which has yet to say that it knows: the loser, which was here, is gone. */
+interface Concession {
+  readonly winner: NodeAddress;
+  asked: boolean;
+}
+
 /** How long the silo of a loser may take to say that it has heard, before it is told again. */
 const HEAR_MS = 2_000;
 
@@ -24,11 +37,11 @@ const HEAR_MS = 2_000;
  */
 export class Conflicts {
   readonly #options: ConflictsOptions;
-  readonly #open = new Set<GrainId>();
-  /** Losers on other silos, by activation, and whether these have said that they know. */
-  readonly #dismissed = new Map<string, { readonly grain: GrainId; heard: boolean }>();
-  /** Silos that have not said yet that they know: the loser, which was here, is gone. */
-  readonly #conceded = new Map<GrainId, NodeAddress>();
+  /** With the losers on other silos, by activation. */
+  readonly #open = new Map<GrainId, Map<string, Dismissal>>();
+  /** Losers whose silos have not said yet that they know. Counted: after a split there may be very many. */
+  #unheard = 0;
+  readonly #conceded = new Map<GrainId, Concession>();
 
   /** Called when one more silo has said that it knows what it has lost. */
   onHeard: () => void = () => {};
@@ -48,26 +61,27 @@ export class Conflicts {
   }
 
   /** Grains whose losers are not gone yet. */
-  get open(): ReadonlySet<GrainId> {
+  get open(): ReadonlyMap<GrainId, unknown> {
     return this.#open;
   }
 
   /** Whether every silo knows which of its activations have lost: from then on these take no turn. */
   get heard(): boolean {
-    for (const { heard } of this.#dismissed.values()) if (!heard) return false;
-    return true;
+    return this.#unheard === 0;
   }
 
-  /** Another primary decides, or one of the activations has gone. */
+  /** Another primary decides, or all but one of the activations have gone. */
   forget(id: GrainId): void {
-    if (!this.#open.delete(id)) return;
-    for (const [loser, { grain }] of this.#dismissed) if (grain === id) this.#dismissed.delete(loser);
+    const losers = this.#open.get(id);
+    if (!losers) return;
+    this.#open.delete(id);
+    for (const { heard } of losers.values()) if (!heard) this.#unheard--;
     this.onHeard();
   }
 
   clear(): void {
     this.#open.clear();
-    this.#dismissed.clear();
+    this.#unheard = 0;
   }
 
   /** Where a grain is active away from this silo; the winner's silo if in several places. */
@@ -82,24 +96,29 @@ export class Conflicts {
   conceded(id: GrainId, winner: NodeAddress): void {
     const { self, local } = this.#options;
     if (winner === self) return local.prevail(id);
-    this.#conceded.set(id, winner);
-    this.#tellWinner(id, winner);
+    const concession = { winner, asked: false };
+    this.#conceded.set(id, concession);
+    this.#tellWinner(id, concession);
   }
 
   /** Says again what may have been lost: a winner that is not told goes on with an older state for ever. */
   repeat(present: ReadonlySet<NodeAddress>): void {
-    for (const [id, winner] of this.#conceded) {
-      if (present.has(winner)) this.#tellWinner(id, winner);
+    for (const [id, concession] of this.#conceded) {
+      if (present.has(concession.winner)) this.#tellWinner(id, concession);
       else this.#conceded.delete(id); // gone with its silo; one that returns compares all that it holds
     }
   }
 
-  #tellWinner(id: GrainId, winner: NodeAddress): void {
-    this.#options.control.request(winner, 'prevail', id, HEAR_MS).then(
+  #tellWinner(id: GrainId, concession: Concession): void {
+    if (concession.asked) return;
+    concession.asked = true;
+    this.#options.control.request(concession.winner, 'prevail', id, HEAR_MS).then(
       () => {
-        if (this.#conceded.get(id) === winner) this.#conceded.delete(id);
+        if (this.#conceded.get(id) === concession) this.#conceded.delete(id);
       },
-      () => {}, // it is told again at the next heartbeat
+      () => {
+        concession.asked = false; // it is told again at the next heartbeat
+      },
     );
   }
 
@@ -110,27 +129,55 @@ export class Conflicts {
     const contenders = this.#contenders(partition, id);
     const winner = winnerOf(contenders, self);
     if (contenders.length < 2 || !winner) return this.forget(id);
-    const first = !this.#open.has(id);
-    this.#open.add(id);
-    for (const loser of contenders) if (loser !== winner) this.#dismiss(id, winner, loser, first);
+    const isNew = !this.#open.has(id);
+    this.#dropGone(this.#losersOf(id), contenders);
+    for (const loser of contenders) {
+      if (loser === winner) continue;
+      if (isNew) this.#publish(id, winner, loser);
+      if (loser.silo === self) this.#options.local.yield(id, loser.activationId, winner.silo);
+      else this.#dismiss(id, winner, loser);
+    }
+    if (!isNew) this.onHeard();
   }
 
-  #dismiss(id: GrainId, winner: Contender, loser: Contender, first: boolean): void {
-    const { self, control, local, events } = this.#options;
-    const { silo: loserSilo, activationId } = loser;
-    if (first) {
-      const parties = { winner: winner.activationId, loser: activationId, loserSilo };
-      events.publish({ type: 'conflictResolved', grain: id, ...parties });
+  #losersOf(id: GrainId): Map<string, Dismissal> {
+    const losers = this.#open.get(id) ?? new Map<string, Dismissal>();
+    this.#open.set(id, losers);
+    return losers;
+  }
+
+  #dropGone(losers: Map<string, Dismissal>, contenders: readonly Contender[]): void {
+    for (const [loser, { heard }] of losers) {
+      if (contenders.some(({ activationId }) => activationId === loser)) continue;
+      losers.delete(loser);
+      if (!heard) this.#unheard--;
     }
-    if (loserSilo === self) return local.yield(id, activationId, winner.silo);
-    const dismissal = this.#dismissed.get(activationId) ?? { grain: id, heard: false };
-    this.#dismissed.set(activationId, dismissal);
-    control.request(loserSilo, 'yield', [id, activationId, winner.silo], HEAR_MS).then(
+  }
+
+  #publish(grain: GrainId, { activationId: winner }: Contender, loser: Contender): void {
+    const parties = { winner, loser: loser.activationId, loserSilo: loser.silo };
+    this.#options.events.publish({ type: 'conflictResolved', grain, ...parties });
+  }
+
+  #dismiss(id: GrainId, winner: Contender, { silo, activationId }: Contender): void {
+    const losers = this.#losersOf(id);
+    const dismissal = losers.get(activationId) ?? { asked: false, heard: false };
+    if (!losers.has(activationId)) this.#unheard++;
+    losers.set(activationId, dismissal);
+    if (dismissal.asked) return;
+    dismissal.asked = true;
+    this.#options.control.request(silo, 'yield', [id, activationId, winner.silo], HEAR_MS).then(
       () => {
+        dismissal.asked = false;
+        const stands = this.#open.get(id) === losers && losers.get(activationId) === dismissal;
+        if (!stands || dismissal.heard) return;
         dismissal.heard = true;
+        this.#unheard--;
         this.onHeard();
       },
-      () => {}, // it is told again at the next heartbeat, or it is gone, which makes a new era
+      () => {
+        dismissal.asked = false; // it is told again at the next heartbeat, or it is gone: a new era
+      },
     );
   }
 

@@ -202,7 +202,7 @@ export class Directory {
     const delta =
       this.#replicas.find(partition) && this.#replicas.mine(partition).leave(this.#self, id, activationId);
     if (delta) this.#spread(partition, delta);
-    this.#conflicts.forget(id);
+    this.#oneLess(partition, id);
   }
 
   /**
@@ -414,7 +414,7 @@ export class Directory {
   }
 
   #heartbeat(): void {
-    for (const id of this.#conflicts.open) this.#conflicts.resolve(this.partitionOf(id), id);
+    for (const id of this.#conflicts.open.keys()) this.#conflicts.resolve(this.partitionOf(id), id);
     this.#conflicts.repeat(this.#era.present);
     if (++this.#beats % REASSERT_BEATS !== 0) return;
     const others = [...this.#era.present].filter((silo) => silo !== this.#self);
@@ -456,8 +456,16 @@ export class Directory {
 
   #tell(changes: Changes): void {
     if (changes.joined.length + changes.left.length === 0) return;
-    for (const { group } of changes.left) this.#conflicts.forget(group);
+    for (const { group } of changes.left) this.#oneLess(this.partitionOf(group), group);
     for (const listener of this.#groupListeners) listener(changes);
+  }
+
+  /** One of the activations of a grain has gone. There may still be several, if there were more. */
+  #oneLess(partition: number, id: GrainId): void {
+    if (!this.#conflicts.open.has(id)) return;
+    const decides = this.#open[partition] === 1 && this.primary(partition) === this.#self;
+    if (decides) this.#conflicts.resolve(partition, id);
+    else this.#conflicts.forget(id);
   }
 }
 

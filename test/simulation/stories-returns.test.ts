@@ -101,3 +101,37 @@ describe('a silo that is leaving is taken for gone, and refutes it', () => {
     });
   });
 });
+
+@grain()
+class Plain extends Grain {
+  @method({ readOnly: true })
+  async whoAmI(): Promise<string> {
+    return this.context.activationId;
+  }
+}
+
+// The first of several losers to go ended the conflict; if the others had not heard by then, they never did.
+describe('a grain that four silos had each for itself is active once when they meet while messages are lost', () => {
+  test.each([...seeds(3), 4, 6, 9])('seed %i', async (seed) => {
+    const options = { partitions: 16 };
+    await simulate({ seed, silos: ['a', 'b', 'c', 'd'], grains: [Plain], options }, async (cluster) => {
+      const { names, random } = cluster;
+      for (const name of names) {
+        cluster.partition(
+          [name],
+          names.filter((other) => other !== name),
+        );
+      }
+      await cluster.sleep(5_000);
+      const keys = Array.from({ length: 20 }, (_, key) => key);
+      for (const name of names) for (const key of keys) await cluster.silo(name).grain(Plain, key).whoAmI();
+      cluster.setNetwork({ loss: random.between(0, 0.5) });
+      cluster.heal();
+      await cluster.sleep(random.between(300, 3_000));
+      cluster.setNetwork({ loss: 0 });
+      await cluster.settled(30_000);
+      await cluster.sleep(3_000);
+      for (const key of keys) expect(cluster.activationsOf(Plain, key).length).toBeLessThanOrEqual(1);
+    });
+  });
+});
