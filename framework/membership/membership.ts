@@ -8,6 +8,7 @@ import { type Cluster, type Departure, type Era, EraKeeper } from './cluster.ts'
 import { type DetectionTimes, Heartbeats } from './failure-detector.ts';
 import { credible, saysOfItself } from './hearsay.ts';
 import { neighbours } from './neighbours.ts';
+import { Probes } from './probes.ts';
 import { addressOf, parseEntries, parseEntry, type SiloEntry, type SiloStatus, View } from './view.ts';
 
 export interface MembershipOptions {
@@ -37,7 +38,7 @@ export class Membership implements Cluster {
   readonly #view = new View();
   readonly #keeper: EraKeeper;
   readonly #watched = new Map<NodeAddress, Heartbeats>();
-  readonly #probing = new Set<NodeAddress>();
+  readonly #probes: Probes;
   readonly #disagreements = new Set<NodeAddress>();
   #self: SiloEntry;
   #tick: Timer | undefined;
@@ -69,6 +70,12 @@ export class Membership implements Cluster {
     this.#view.merge([this.#self]);
     this.#keeper = new EraKeeper(this.#view, { ...options, mayBegin: () => !this.#away });
     this.#lastTickAt = this.#clock.now();
+    this.#probes = new Probes({
+      control: this.#control,
+      probeMs: options.times.probeMs,
+      others: (silo) => [...this.era.present].filter((each) => each !== silo && each !== this.address),
+      heard: (silo) => this.#heard(silo),
+    });
     this.#listen();
   }
 
@@ -156,7 +163,7 @@ export class Membership implements Cluster {
   }
 
   suspect(silo: NodeAddress): void {
-    if (this.era.present.has(silo)) this.#probe(silo);
+    if (this.era.present.has(silo)) this.#probes.probe(silo);
   }
 
   connectionChanged(connected: boolean): void {
@@ -247,7 +254,6 @@ export class Membership implements Cluster {
       return [this.#options.partitions, this.#view.entries()];
     });
     control.on('beat', (from, body) => this.#beatFrom(from, body));
-    control.on('ping', () => this.#view.digest);
     control.on('follow', (_from, suspected) => {
       if (typeof suspected === 'string') this.suspect(suspected);
       return [this.#options.partitions, this.#view.entries()];
@@ -397,7 +403,7 @@ export class Membership implements Cluster {
     const active = reachable.filter((e) => e.status === 'active');
     const ahead = reachable.filter((e) => e.status === 'joining' && e.name < this.#options.name);
     if (active.length + ahead.length === 0) return true;
-    for (const entry of [...active, ...ahead]) this.#probe(addressOf(entry));
+    for (const entry of [...active, ...ahead]) this.#probes.probe(addressOf(entry));
     await this.#viewOrDelay(this.#options.times.heartbeatMs);
     return false;
   }
@@ -455,24 +461,8 @@ export class Membership implements Cluster {
       if (!this.#options.endpoint.connected || this.#away) continue;
       const verdict = heartbeats.judge(now);
       if (verdict === 'suspect') this.#claim(silo, `silent for ${Math.round(heartbeats.suspectMs)} ms`);
-      else if (verdict === 'probe') this.#probe(silo);
+      else if (verdict === 'probe') this.#probes.probe(silo);
     }
-  }
-
-  /**
-   * Asks whether a silo is there. Its answer counts as a heartbeat; that nobody listens is a claim (see
-   * `#nobodyAt`).
-   */
-  #probe(silo: NodeAddress): void {
-    if (this.#probing.has(silo)) return;
-    this.#probing.add(silo);
-    this.#control
-      .request(silo, 'ping', null, this.#options.times.probeMs)
-      .then(
-        () => this.#heard(silo),
-        () => {},
-      )
-      .finally(() => this.#probing.delete(silo));
   }
 
   #watchers(entry: SiloEntry): readonly SiloEntry[] {
@@ -486,7 +476,8 @@ export class Membership implements Cluster {
     if (!endpoint.connected || this.#away || this.#clock.now() - this.#connectedAt < times.suspectMs) {
       if (this.#view.get(nodeName(silo))?.status !== 'joining') return;
     }
-    this.#claim(silo, 'nobody listens there');
+    if (this.#control.detourTo(silo)) return;
+    void this.#probes.seek(silo).then((reached) => reached || this.#claim(silo, 'nobody listens there'));
   }
 
   #claim(silo: NodeAddress, reason: string): void {

@@ -25,11 +25,19 @@ interface PendingRequest {
 
 const REPLY = 'reply';
 const REFUSAL = 'refusal';
+const RELAY = 'relay';
+const RELAYED = 'relayed';
+
+/** How long what is for a node that cannot be reached directly goes by way of another, too. */
+const DETOUR_MS = 5_000;
 
 /**
  * What nodes say to each other besides calls: membership, directory, handoff. Messages are `[protocol, kind,
  * from, request, body]` on the control lane; `request` is zero unless an answer is wanted. Messages may be
  * lost; whoever sends one has a way to repair that.
+ *
+ * Two nodes may be unable to reach each other while others reach both. What they have to say to each other
+ * then goes by way of a third, too (`detour`): one hop, and the answer takes the same way.
  */
 export class ControlChannel {
   readonly #self: NodeAddress;
@@ -37,6 +45,7 @@ export class ControlChannel {
   readonly #events: RuntimeEvents;
   readonly #handlers = new Map<string, ControlHandler>();
   readonly #pending = new Map<number, PendingRequest>();
+  readonly #detours = new Map<NodeAddress, { readonly via: NodeAddress; readonly until: number }>();
   #endpoint: Endpoint | undefined;
   #lastTicket = 0;
 
@@ -80,7 +89,21 @@ export class ControlChannel {
     return this.#ask(undefined, kind, body, timeoutMs);
   }
 
-  receive(payload: Uint8Array): void {
+  /** For a while, what is for `to` goes by way of `via`, too. */
+  detour(to: NodeAddress, via: NodeAddress): void {
+    this.#detours.set(to, { via, until: this.#clock.now() + DETOUR_MS });
+  }
+
+  /** The node by way of which `to` is reached at present, if it is not reached directly. */
+  detourTo(to: NodeAddress): NodeAddress | undefined {
+    const detour = this.#detours.size > 0 ? this.#detours.get(to) : undefined;
+    if (detour && detour.until > this.#clock.now()) return detour.via;
+    if (detour) this.#detours.delete(to);
+    return undefined;
+  }
+
+  /** `via`: who passed it on, if it did not come from its sender directly. */
+  receive(payload: Uint8Array, via?: NodeAddress): void {
     let message: unknown;
     try {
       message = unpack(payload);
@@ -92,6 +115,8 @@ export class ControlChannel {
     if (typeof kind !== 'string' || !isNodeAddress(from) || !Number.isSafeInteger(request)) {
       return this.#drop('malformed envelope');
     }
+    if (via !== undefined) this.detour(from, via);
+    if ((kind === RELAY || kind === RELAYED) && via === undefined) return this.#passOn(kind, from, body);
     if (kind === REPLY || kind === REFUSAL)
       return this.#settle(protocol, kind, from, request as number, body);
     if (protocol !== PROTOCOL) {
@@ -105,6 +130,7 @@ export class ControlChannel {
   /** The transport found nobody at `to`. */
   undeliverable(to: NodeAddress | undefined, ticket: number): void {
     const pending = this.#pending.get(ticket);
+    if (to && this.detourTo(to)) return; // it is on its way by another
     if (pending) {
       this.#forget(ticket, pending);
       pending.reject(
@@ -141,7 +167,7 @@ export class ControlChannel {
       });
       this.#pending.set(ticket, { to, timer, resolve, reject });
       if (to === undefined) endpoint.sendToAnySilo(payload, ticket);
-      else endpoint.send('control', to, payload, ticket);
+      else this.#emit(to, payload, ticket);
     });
   }
 
@@ -193,7 +219,24 @@ export class ControlChannel {
   }
 
   #transmit(to: NodeAddress, payload: Uint8Array): void {
-    if (this.#fits(payload)) this.#endpoint?.send('control', to, payload, ++this.#lastTicket);
+    if (this.#fits(payload)) this.#emit(to, payload, ++this.#lastTicket);
+  }
+
+  #emit(to: NodeAddress, payload: Uint8Array, ticket: number): void {
+    this.#endpoint?.send('control', to, payload, ticket);
+    const via = this.detourTo(to);
+    if (via === undefined) return;
+    const relay = this.#encode(RELAY, 0, [to, payload]);
+    if (this.#fits(relay)) this.#endpoint?.send('control', via, relay, ++this.#lastTicket);
+  }
+
+  /** Passes on what another node wants to reach a third, or takes in what has been passed on to this one. */
+  #passOn(kind: string, from: NodeAddress, body: unknown): void {
+    if (kind === RELAYED && body instanceof Uint8Array) return this.receive(body, from);
+    const [to, payload] = Array.isArray(body) ? (body as unknown[]) : [];
+    if (!isNodeAddress(to) || !(payload instanceof Uint8Array)) return this.#drop(`malformed '${kind}'`);
+    const relayed = this.#encode(RELAYED, 0, payload);
+    if (this.#fits(relayed)) this.#endpoint?.send('control', to, relayed, ++this.#lastTicket);
   }
 
   /** What is too large for one message is dropped, as the network might: it must not end the process. */

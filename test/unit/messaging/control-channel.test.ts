@@ -176,3 +176,59 @@ describe('a message', () => {
 test('two handlers of one kind are a mistake', () => {
   expect(() => channel.on('echo', () => {})).toThrow(/two handlers/);
 });
+
+describe('by way of another node', () => {
+  const last = () => sent[sent.length - 1] as Sent;
+  const arriving = (kind: string, from: string, body: unknown) =>
+    channel.receive(pack([PROTOCOL, kind, from, 0, body], kind));
+
+  test('goes what is for a node that cannot be reached directly, for a while', () => {
+    channel.detour('b~1', 'c~1');
+    channel.send('b~1', 'echo', 'hello');
+    expect(sent.map(({ to, message }) => [to, message[1]])).toEqual([
+      ['b~1', 'echo'],
+      ['c~1', 'relay'],
+    ]);
+    const [to, inner] = last().message[4] as [string, Uint8Array];
+    expect([to, unpack(inner)]).toEqual(['b~1', [PROTOCOL, 'echo', 'a~1', 0, 'hello']]);
+    clock.advance(5_001);
+    channel.send('b~1', 'echo', 'hello');
+    expect(sent).toHaveLength(3);
+  });
+
+  test('goes the answer to what came that way', () => {
+    const request = pack([PROTOCOL, 'echo', 'b~1', 7, 'hello'], 'echo');
+    arriving('relayed', 'c~1', request);
+    expect(sent.map(({ to, message }) => [to, message[1]])).toEqual([
+      ['b~1', 'reply'],
+      ['c~1', 'relay'],
+    ]);
+  });
+
+  test('is passed on, one hop, what two others have to say to each other', () => {
+    const inner = pack([PROTOCOL, 'echo', 'b~1', 7, 'hello'], 'echo');
+    arriving('relay', 'b~1', ['c~1', inner]);
+    expect(last()).toMatchObject({ to: 'c~1', message: [PROTOCOL, 'relayed', 'a~1', 0, inner] });
+    const nested = pack([PROTOCOL, 'relay', 'b~1', 0, ['d~1', inner]], 'relay');
+    arriving('relayed', 'c~1', nested);
+    expect(sent.filter(({ to }) => to === 'd~1')).toEqual([]);
+  });
+
+  test('nothing is passed on that makes no sense', () => {
+    for (const body of [null, ['c~1'], ['not an address', new Uint8Array(3)], ['c~1', 'text']]) {
+      arriving('relay', 'b~1', body);
+    }
+    expect(sent).toEqual([]);
+    expect(dropped).toHaveLength(4);
+  });
+
+  test('a question is not given up because nobody listens on the direct way', async () => {
+    channel.detour('b~1', 'c~1');
+    const answer = channel.request('b~1', 'echo', 'hello', 100);
+    const [direct] = sent as [Sent];
+    channel.undeliverable('b~1', direct.ticket);
+    const reply = pack([PROTOCOL, 'reply', 'b~1', direct.message[3], 'hello back'], 'reply');
+    arriving('relayed', 'c~1', reply);
+    await expect(answer).resolves.toBe('hello back');
+  });
+});

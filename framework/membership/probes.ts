@@ -1,0 +1,81 @@
+import type { NodeAddress } from '../identity/silo-address.ts';
+import type { ControlChannel } from '../messaging/control-channel.ts';
+
+export interface ProbesOptions {
+  readonly control: ControlChannel;
+  /** How long an answer may take, in milliseconds. */
+  readonly probeMs: number;
+  /** Who can be asked about a silo. */
+  others(silo: NodeAddress): readonly NodeAddress[];
+  /** A silo is there. */
+  heard(silo: NodeAddress): void;
+}
+
+/** Others that are asked about one silo, as in SWIM. */
+const WITNESSES = 2;
+
+/**
+ * Finds out whether a silo is there: by asking it, and by asking others whether they reach it (the indirect
+ * probe of SWIM; Das, Gupta, Motivala 2002). One that only others reach is not gone; what is for it takes the
+ * way by one of them. Else each of two silos that cannot reach each other would claim the other gone, all
+ * would believe it until it is refuted, and so on for as long as it lasts.
+ */
+export class Probes {
+  readonly #options: ProbesOptions;
+  readonly #asking = new Set<NodeAddress>();
+  readonly #seeking = new Map<NodeAddress, Promise<boolean>>();
+  #turn = 0;
+
+  constructor(options: ProbesOptions) {
+    this.#options = options;
+    const { control, probeMs } = options;
+    control.on('ping', () => true);
+    control.on('seek', async (_from, silo) => {
+      if (typeof silo !== 'string') throw new Error('malformed seek');
+      return control.request(silo, 'ping', null, probeMs).then(
+        () => true,
+        () => false,
+      );
+    });
+  }
+
+  /** Asks a silo that has been silent. Its answer counts as a heartbeat. */
+  probe(silo: NodeAddress): void {
+    const { control, probeMs, heard } = this.#options;
+    if (this.#asking.has(silo)) return;
+    this.#asking.add(silo);
+    void this.seek(silo);
+    control
+      .request(silo, 'ping', null, probeMs)
+      .then(
+        () => heard(silo),
+        () => {},
+      )
+      .finally(() => this.#asking.delete(silo));
+  }
+
+  /** Whether others reach a silo. If so, what is for it takes the way by one of them for a while. */
+  seek(silo: NodeAddress): Promise<boolean> {
+    const present = this.#seeking.get(silo);
+    if (present) return present;
+    const seeking = this.#ask(silo).finally(() => this.#seeking.delete(silo));
+    this.#seeking.set(silo, seeking);
+    return seeking;
+  }
+
+  async #ask(silo: NodeAddress): Promise<boolean> {
+    const { control, probeMs, others, heard } = this.#options;
+    const present = others(silo);
+    const first = this.#turn++ % Math.max(present.length, 1);
+    const witnesses = [...present.slice(first), ...present.slice(0, first)].slice(0, WITNESSES);
+    const ask = async (witness: NodeAddress) => {
+      if ((await control.request(witness, 'seek', silo, 2 * probeMs)) !== true) throw new Error('not there');
+      return witness;
+    };
+    const via = await Promise.any(witnesses.map(ask)).catch(() => undefined);
+    if (via === undefined) return false;
+    control.detour(silo, via);
+    heard(silo);
+    return true;
+  }
+}
