@@ -111,7 +111,7 @@ class Plain extends Grain {
 }
 
 // The first of several losers to go ended the conflict; if the others had not heard by then, they never did.
-describe('a grain that four silos had each for itself is active once when they meet while messages are lost', () => {
+describe('a grain that four silos had each for itself is active once when they meet on a bad network', () => {
   test.each([...seeds(3), 4, 6, 9])('seed %i', async (seed) => {
     const options = { partitions: 16 };
     await simulate({ seed, silos: ['a', 'b', 'c', 'd'], grains: [Plain], options }, async (cluster) => {
