@@ -163,7 +163,7 @@ export class Membership implements Cluster {
   }
 
   suspect(silo: NodeAddress): void {
-    if (this.era.present.has(silo)) this.#probes.probe(silo);
+    if (this.era.present.has(silo)) this.#probes.ask(silo);
   }
 
   connectionChanged(connected: boolean): void {
@@ -403,7 +403,7 @@ export class Membership implements Cluster {
     const active = reachable.filter((e) => e.status === 'active');
     const ahead = reachable.filter((e) => e.status === 'joining' && e.name < this.#options.name);
     if (active.length + ahead.length === 0) return true;
-    for (const entry of [...active, ...ahead]) this.#probes.probe(addressOf(entry));
+    for (const entry of [...active, ...ahead]) this.#probes.ask(addressOf(entry));
     await this.#viewOrDelay(this.#options.times.heartbeatMs);
     return false;
   }
@@ -461,7 +461,10 @@ export class Membership implements Cluster {
       if (!this.#options.endpoint.connected || this.#away) continue;
       const verdict = heartbeats.judge(now);
       if (verdict === 'suspect') this.#claim(silo, `silent for ${Math.round(heartbeats.suspectMs)} ms`);
-      else if (verdict === 'probe') this.#probes.probe(silo);
+      else if (verdict === 'probe') {
+        this.#probes.ask(silo);
+        void this.#probes.seek(silo);
+      }
     }
   }
 
@@ -476,7 +479,6 @@ export class Membership implements Cluster {
     if (!endpoint.connected || this.#away || this.#clock.now() - this.#connectedAt < times.suspectMs) {
       if (this.#view.get(nodeName(silo))?.status !== 'joining') return;
     }
-    if (this.#control.detourTo(silo)) return;
     void this.#probes.seek(silo).then((reached) => reached || this.#claim(silo, 'nobody listens there'));
   }
 

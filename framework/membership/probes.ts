@@ -23,6 +23,8 @@ const WITNESSES = 2;
 export class Probes {
   readonly #options: ProbesOptions;
   readonly #asking = new Set<NodeAddress>();
+  /** Those that have answered since others were asked about them. */
+  readonly #answered = new Set<NodeAddress>();
   readonly #seeking = new Map<NodeAddress, Promise<boolean>>();
   #turn = 0;
 
@@ -39,16 +41,18 @@ export class Probes {
     });
   }
 
-  /** Asks a silo that has been silent. Its answer counts as a heartbeat. */
-  probe(silo: NodeAddress): void {
+  /** Asks a silo itself. Its answer counts as a heartbeat. */
+  ask(silo: NodeAddress): void {
     const { control, probeMs, heard } = this.#options;
     if (this.#asking.has(silo)) return;
     this.#asking.add(silo);
-    void this.seek(silo);
     control
       .request(silo, 'ping', null, probeMs)
       .then(
-        () => heard(silo),
+        () => {
+          if (this.#seeking.has(silo)) this.#answered.add(silo);
+          heard(silo);
+        },
         () => {},
       )
       .finally(() => this.#asking.delete(silo));
@@ -58,13 +62,14 @@ export class Probes {
   seek(silo: NodeAddress): Promise<boolean> {
     const present = this.#seeking.get(silo);
     if (present) return present;
-    const seeking = this.#ask(silo).finally(() => this.#seeking.delete(silo));
+    const seeking = this.#askOthers(silo).finally(() => this.#seeking.delete(silo));
     this.#seeking.set(silo, seeking);
     return seeking;
   }
 
-  async #ask(silo: NodeAddress): Promise<boolean> {
+  async #askOthers(silo: NodeAddress): Promise<boolean> {
     const { control, probeMs, others, heard } = this.#options;
+    this.#answered.delete(silo);
     const present = others(silo);
     const first = this.#turn++ % Math.max(present.length, 1);
     const witnesses = [...present.slice(first), ...present.slice(0, first)].slice(0, WITNESSES);
@@ -73,6 +78,7 @@ export class Probes {
       return witness;
     };
     const via = await Promise.any(witnesses.map(ask)).catch(() => undefined);
+    if (this.#answered.delete(silo)) return true;
     if (via === undefined) return false;
     control.detour(silo, via);
     heard(silo);

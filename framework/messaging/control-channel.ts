@@ -23,6 +23,13 @@ interface PendingRequest {
   reject(error: Error): void;
 }
 
+interface Detour {
+  readonly via: NodeAddress;
+  readonly until: number;
+  /** This node asked for it, so answers are to come the same way. Else it is the other one that asks. */
+  readonly asks: boolean;
+}
+
 const REPLY = 'reply';
 const REFUSAL = 'refusal';
 const RELAY = 'relay';
@@ -45,7 +52,7 @@ export class ControlChannel {
   readonly #events: RuntimeEvents;
   readonly #handlers = new Map<string, ControlHandler>();
   readonly #pending = new Map<number, PendingRequest>();
-  readonly #detours = new Map<NodeAddress, { readonly via: NodeAddress; readonly until: number }>();
+  readonly #detours = new Map<NodeAddress, Detour>();
   #endpoint: Endpoint | undefined;
   #lastTicket = 0;
 
@@ -89,21 +96,26 @@ export class ControlChannel {
     return this.#ask(undefined, kind, body, timeoutMs);
   }
 
-  /** For a while, what is for `to` goes by way of `via`, too. */
+  /** For a while, what is for `to` goes by way of `via`, too, and what `to` answers comes the same way. */
   detour(to: NodeAddress, via: NodeAddress): void {
-    this.#detours.set(to, { via, until: this.#clock.now() + DETOUR_MS });
+    this.#detours.set(to, { via, until: this.#clock.now() + DETOUR_MS, asks: true });
   }
 
-  /** The node by way of which `to` is reached at present, if it is not reached directly. */
-  detourTo(to: NodeAddress): NodeAddress | undefined {
+  #detourTo(to: NodeAddress): Detour | undefined {
     const detour = this.#detours.size > 0 ? this.#detours.get(to) : undefined;
-    if (detour && detour.until > this.#clock.now()) return detour.via;
-    if (detour) this.#detours.delete(to);
+    if (!detour || detour.until > this.#clock.now()) return detour;
+    this.#detours.delete(to);
     return undefined;
   }
 
-  /** `via`: who passed it on, if it did not come from its sender directly. */
-  receive(payload: Uint8Array, via?: NodeAddress): void {
+  /** Another node says that it does not hear this one directly. */
+  #askedFor(from: NodeAddress, via: NodeAddress): void {
+    if (this.#detourTo(from)?.asks) return;
+    this.#detours.set(from, { via, until: this.#clock.now() + DETOUR_MS, asks: false });
+  }
+
+  /** `via`: who passed it on, if it did not come from its sender directly; `asks`: answer the same way. */
+  receive(payload: Uint8Array, via?: NodeAddress, asks = false): void {
     let message: unknown;
     try {
       message = unpack(payload);
@@ -115,7 +127,7 @@ export class ControlChannel {
     if (typeof kind !== 'string' || !isNodeAddress(from) || !Number.isSafeInteger(request)) {
       return this.#drop('malformed envelope');
     }
-    if (via !== undefined) this.detour(from, via);
+    if (via !== undefined && asks) this.#askedFor(from, via);
     if ((kind === RELAY || kind === RELAYED) && via === undefined) return this.#passOn(kind, from, body);
     if (kind === REPLY || kind === REFUSAL)
       return this.#settle(protocol, kind, from, request as number, body);
@@ -130,8 +142,7 @@ export class ControlChannel {
   /** The transport found nobody at `to`. */
   undeliverable(to: NodeAddress | undefined, ticket: number): void {
     const pending = this.#pending.get(ticket);
-    if (to && this.detourTo(to)) return; // it is on its way by another
-    if (pending) {
+    if (pending && !(to && this.#detourTo(to))) {
       this.#forget(ticket, pending);
       pending.reject(
         new SiloUnavailableError(to ? `nobody listens at ${to}` : 'no silo of the cluster is running'),
@@ -224,18 +235,21 @@ export class ControlChannel {
 
   #emit(to: NodeAddress, payload: Uint8Array, ticket: number): void {
     this.#endpoint?.send('control', to, payload, ticket);
-    const via = this.detourTo(to);
-    if (via === undefined) return;
-    const relay = this.#encode(RELAY, 0, [to, payload]);
-    if (this.#fits(relay)) this.#endpoint?.send('control', via, relay, ++this.#lastTicket);
+    const detour = this.#detourTo(to);
+    if (!detour) return;
+    const relay = this.#encode(RELAY, 0, [to, payload, detour.asks]);
+    if (this.#fits(relay)) this.#endpoint?.send('control', detour.via, relay, ++this.#lastTicket);
   }
 
   /** Passes on what another node wants to reach a third, or takes in what has been passed on to this one. */
   #passOn(kind: string, from: NodeAddress, body: unknown): void {
-    if (kind === RELAYED && body instanceof Uint8Array) return this.receive(body, from);
-    const [to, payload] = Array.isArray(body) ? (body as unknown[]) : [];
-    if (!isNodeAddress(to) || !(payload instanceof Uint8Array)) return this.#drop(`malformed '${kind}'`);
-    const relayed = this.#encode(RELAYED, 0, payload);
+    const [first, second, third] = Array.isArray(body) ? (body as unknown[]) : [];
+    if (kind === RELAYED && first instanceof Uint8Array) return this.receive(first, from, second === true);
+    if (kind === RELAYED || !isNodeAddress(first) || !(second instanceof Uint8Array)) {
+      return this.#drop(`malformed '${kind}'`);
+    }
+    const to = first;
+    const relayed = this.#encode(RELAYED, 0, [second, third === true]);
     if (this.#fits(relayed)) this.#endpoint?.send('control', to, relayed, ++this.#lastTicket);
   }
 

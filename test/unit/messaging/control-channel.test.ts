@@ -198,19 +198,25 @@ describe('by way of another node', () => {
 
   test('goes the answer to what came that way', () => {
     const request = pack([PROTOCOL, 'echo', 'b~1', 7, 'hello'], 'echo');
-    arriving('relayed', 'c~1', request);
+    arriving('relayed', 'c~1', [request, true]);
     expect(sent.map(({ to, message }) => [to, message[1]])).toEqual([
       ['b~1', 'reply'],
       ['c~1', 'relay'],
     ]);
   });
 
+  test('goes no answer when its sender does not ask for that', () => {
+    const request = pack([PROTOCOL, 'echo', 'b~1', 7, 'hello'], 'echo');
+    arriving('relayed', 'c~1', [request, false]);
+    expect(sent.map(({ to, message }) => [to, message[1]])).toEqual([['b~1', 'reply']]);
+  });
+
   test('is passed on, one hop, what two others have to say to each other', () => {
     const inner = pack([PROTOCOL, 'echo', 'b~1', 7, 'hello'], 'echo');
-    arriving('relay', 'b~1', ['c~1', inner]);
-    expect(last()).toMatchObject({ to: 'c~1', message: [PROTOCOL, 'relayed', 'a~1', 0, inner] });
-    const nested = pack([PROTOCOL, 'relay', 'b~1', 0, ['d~1', inner]], 'relay');
-    arriving('relayed', 'c~1', nested);
+    arriving('relay', 'b~1', ['c~1', inner, true]);
+    expect(last()).toMatchObject({ to: 'c~1', message: [PROTOCOL, 'relayed', 'a~1', 0, [inner, true]] });
+    const nested = pack([PROTOCOL, 'relay', 'b~1', 0, ['d~1', inner, true]], 'relay');
+    arriving('relayed', 'c~1', [nested, true]);
     expect(sent.filter(({ to }) => to === 'd~1')).toEqual([]);
   });
 
@@ -228,7 +234,7 @@ describe('by way of another node', () => {
     const [direct] = sent as [Sent];
     channel.undeliverable('b~1', direct.ticket);
     const reply = pack([PROTOCOL, 'reply', 'b~1', direct.message[3], 'hello back'], 'reply');
-    arriving('relayed', 'c~1', reply);
+    arriving('relayed', 'c~1', [reply, false]);
     await expect(answer).resolves.toBe('hello back');
   });
 });
