@@ -6,7 +6,7 @@ import { MutatedTree } from './mutated-tree.ts';
 import { MUTATIONS, type Mutation } from './mutations.ts';
 import type { Outcome } from './worker.ts';
 
-const HELP = `Breaks the runtime in one place after the other, and shows that the simulated story finds it out.
+const HELP = `Breaks the runtime in one place after the other; the simulated story must find it out.
 
   npm run mutations -- [options]
 
@@ -48,7 +48,7 @@ async function proveAll(): Promise<boolean> {
   return sound && survivors === 0;
 }
 
-/** The seeds that catch it. Another than is written down will do: each change of the runtime changes all runs. */
+/** The seeds that catch it. Another than is written down will do: each change changes all runs. */
 async function tryOut(mutation: Mutation): Promise<number[]> {
   const { name, caughtBy, seeds } = mutation;
   await using tree = await MutatedTree.make(mutation);

@@ -81,7 +81,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'a silo that is claimed gone does not refute it',
     file: 'framework/membership/membership.ts',
     replace:
-      '    if (self.unreachable) this.#become({ epoch: self.epoch + 1, unreachable: false }); // refutes it\n',
+      'if (self.unreachable) this.#become({ epoch: self.epoch + 1, unreachable: false }); // refutes it',
     by: '',
     caughtBy: 'did not settle',
     seeds: [1, 3, 5],
@@ -138,9 +138,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'an activation whose primary has changed gets no entry',
     file: 'framework/directory/directory.ts',
-    replace:
-      '      else if (!this.#hasEntry(partition, activation)) mine.join(this.#self, id, { id: activationId, since });',
-    by: '      else void since;',
+    replace: 'mine.join(this.#self, id, { id: activationId, since });',
+    by: 'void since;',
     caughtBy: 'single activation',
     seeds: [0, 1],
   },

@@ -71,7 +71,8 @@ export function sizeOf(seed: number): Size {
   return {
     silos: 2 + (seed % 5),
     callers: 4 + (seed % 7) * 3,
-    keys: 1 + ((isInOrder(seed) ? Math.floor(seed / 8) : seed) % 4) * 3, // else all stories in order had the same
+    // Else all stories in order had the same.
+    keys: 1 + ((isInOrder(seed) ? Math.floor(seed / 8) : seed) % 4) * 3,
     ms: 8_000 + (seed % 3) * 8_000,
   };
 }
@@ -148,7 +149,7 @@ class Story {
     }
   }
 
-  /** The client, or a silo: not one that may leave where no call may fail, since its own calls end with it. */
+  /** The client, or a silo, unless it may leave where no call may fail: its own calls end with it. */
   #place(random: { below(end: number): number }): Place {
     if (this.#kind.inOrder) return this.#cluster;
     const { names } = this.#cluster;
