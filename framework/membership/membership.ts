@@ -24,6 +24,12 @@ export interface MembershipOptions {
 }
 
 /**
+ * Every so many heartbeats one goes to any silo at all. Two clusters that do not know of each other meet by
+ * it: those of two sides of a split whose silos were all started again meanwhile, say.
+ */
+const MEET_BEATS = 8;
+
+/**
  * A silo's part in its cluster: it tells where it is in its life, watches a few others and is watched by a
  * few, and spreads what it learns.
  *
@@ -45,7 +51,7 @@ export class Membership implements Cluster {
   #lastTickAt: number;
   /** When this node was last cut off and came back; never, at first. */
   #connectedAt = Number.NEGATIVE_INFINITY;
-  #knocks = 0;
+  #beats = 0;
   #away = false;
   #stopped = false;
   #replacedBy: NodeAddress | undefined;
@@ -437,6 +443,7 @@ export class Membership implements Cluster {
     );
     for (const entry of watchers) this.#control.send(addressOf(entry), 'beat', this.#view.digest);
     this.#knock(others.filter((e) => e.unreachable));
+    if (++this.#beats % MEET_BEATS === 0) this.#control.sendToAnySilo('beat', this.#view.digest);
     this.#judge(now, watched);
     this.onHeartbeat();
   }
@@ -445,7 +452,7 @@ export class Membership implements Cluster {
    * One silo that is claimed gone gets a heartbeat now and then, so that two halves find each other again.
    */
   #knock(gone: readonly SiloEntry[]): void {
-    const entry = gone[this.#knocks++ % Math.max(gone.length, 1)];
+    const entry = gone[this.#beats % Math.max(gone.length, 1)];
     if (entry) this.#control.send(addressOf(entry), 'beat', this.#view.digest);
   }
 

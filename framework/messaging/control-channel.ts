@@ -78,6 +78,12 @@ export class ControlChannel {
     this.#transmit(to, this.#encode(kind, 0, body));
   }
 
+  /** To one silo, whichever, also one that this node has never heard of. */
+  sendToAnySilo(kind: string, body: unknown): void {
+    const payload = this.#encode(kind, 0, body);
+    if (this.#fits(payload)) this.#endpoint?.sendToAnySilo(payload, ++this.#lastTicket);
+  }
+
   broadcast(kind: string, body: unknown): void {
     const payload = this.#encode(kind, 0, body);
     if (this.#fits(payload)) this.#endpoint?.broadcast(payload);

@@ -48,3 +48,24 @@ test.each(seeds(4))('a silo that nobody reaches is still found gone at once (see
     expect(cluster.now - before).toBeLessThan(500);
   });
 });
+
+test.each(seeds(4))(
+  'silos that all start again during a split find the others after it (seed %i)',
+  async (seed) => {
+    await simulate({ seed, silos: ['a', 'b', 'c', 'd'], grains: [Account] }, async (cluster) => {
+      await cluster.grain(Account, 'x').add('before');
+      cluster.partition(['a', 'b'], ['c', 'd']);
+      await cluster.sleep(3_000);
+      for (const name of ['c', 'd']) cluster.crash(name);
+      for (const name of ['c', 'd']) await cluster.start(name);
+      await cluster.sleep(3_000);
+      const healedAt = cluster.now;
+      cluster.heal();
+      await cluster.settled();
+      expect(cluster.now - healedAt).toBeLessThan(10_000);
+      for (const name of cluster.names) {
+        expect(await cluster.silo(name).grain(Account, 'x').read()).toEqual(['before']);
+      }
+    });
+  },
+);
