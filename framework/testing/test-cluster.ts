@@ -27,7 +27,7 @@ export interface TestClusterOptions extends ClusterOptions {
   readonly silos?: readonly string[];
   /** Default: a network in this process, which can be cut. */
   readonly transport?: Transport;
-  /** Shared by all silos. Default: one in memory. */
+  /** Shared by all silos. `default` is one in memory unless you name it. */
   readonly stores?: Readonly<Record<string, GrainStore>>;
 }
 
@@ -58,7 +58,7 @@ export class TestCluster {
 
   /** Starts silos and client. */
   static async start(options: TestClusterOptions): Promise<TestCluster> {
-    const world = new RealWorld(options.transport, options.stores ?? { default: memory() });
+    const world = new RealWorld(options.transport, { default: memory(), ...options.stores });
     const cluster = new TestCluster(options, world, `test-${++clusters}`);
     await cluster.begin(options.silos ?? ['a', 'b', 'c']);
     world.clientAddress = cluster.client.address;

@@ -117,9 +117,11 @@ export function nothingLeft({
     'calls that were passed on': dispatcher.forwarded,
     'calls that wait for a partition': directory.held,
   };
+  const grains = [...catalog.all()].map(({ id }) => id).join(', ');
   return Object.entries(left)
     .filter(([, count]) => count > 0)
-    .map(([what, count]) => `${node.address} has ${count} ${what} left`);
+    .map(([what, count]) => `${node.address} has ${count} ${what} left`)
+    .map((text) => (text.endsWith(' activations left') ? `${text} (${grains})` : text));
 }
 
 function living({ catalog }: SiloRuntime): Activation[] {

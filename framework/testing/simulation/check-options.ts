@@ -2,23 +2,37 @@ import { InvalidConfigError } from '../../errors.ts';
 import { isNodeName } from '../../identity/silo-address.ts';
 import { currentHost } from './host.ts';
 import type { SimulateOptions } from './simulate.ts';
-import { FAULTS, type FaultKind } from './swarm.ts';
+import { FAULTS, type Fault, type FaultKind } from './swarm.ts';
 
 const MOST_SILOS = 10_000;
+const OPTIONS = ['seed', 'silos', 'grains', 'options', 'stores', 'faults', 'maxMs', 'trace'];
+const STORE_METHODS = ['open', 'read', 'write', 'clear', 'close'] as const;
 /** Hosts of every simulation. */
 const TAKEN = ['client', 'store', 'story'];
 
 /** Throws `InvalidConfigError` for options that would simulate something else than was meant. */
-export function checkOptions(options: SimulateOptions): void {
-  const { seed, grains, faults, maxMs } = options;
+export function checkOptions(options: SimulateOptions, story: unknown): void {
+  const { seed, grains, stores = {}, faults, maxMs, trace } = options;
   if (currentHost()) refuse('a simulation cannot run within another one');
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
+  if (unknown !== undefined) refuse(`there is no option '${unknown}'; there are: ${OPTIONS.join(', ')}`);
+  if (typeof story !== 'function')
+    refuse('the story is missing: simulate(options, async (cluster) => { … })');
   if (!Number.isSafeInteger(seed) || seed < 0 || seed > 2 ** 52) {
     refuse(`seed is ${String(seed)}; it must be a whole number from 0 to 2^52`);
   }
   if (!Array.isArray(grains) || grains.length === 0) {
     refuse('grains is empty; list the grain classes that the silos can activate');
   }
-  if (maxMs !== undefined && !(maxMs > 0)) refuse(`maxMs is ${String(maxMs)}; it must be more than 0`);
+  if (maxMs !== undefined && !(typeof maxMs === 'number' && maxMs > 0)) {
+    refuse(`maxMs is ${String(maxMs)}; it must be a number above 0`);
+  }
+  if (trace !== undefined && typeof trace !== 'function')
+    refuse('trace is not a function, told line by line');
+  for (const [name, store] of Object.entries(stores)) {
+    if (STORE_METHODS.every((method) => typeof store?.[method] === 'function')) continue;
+    refuse(`store '${name}' is no GrainStore: one has ${STORE_METHODS.join(', ')}`);
+  }
   checkFaults(faults);
 }
 
@@ -50,6 +64,12 @@ export function checkConditions<C extends object>(now: C, change: Partial<C>): v
   }
 }
 
+/** Not NaN above all: with it, nothing would happen, or at no time. */
+export function checkNumber(name: string, value: number, least = Number.NEGATIVE_INFINITY): void {
+  if (Number.isFinite(value) && value >= least) return;
+  refuse(`${name} is ${String(value)}; it must be a number${least === 0 ? ', 0 or more' : ''}`);
+}
+
 function numbered(count: number): string[] {
   return Array.from({ length: count }, (_, i) => (count > 26 ? `silo-${i}` : String.fromCharCode(97 + i)));
 }
@@ -57,11 +77,17 @@ function numbered(count: number): string[] {
 function checkFaults(faults: SimulateOptions['faults']): void {
   if (faults === undefined || faults === 'swarm') return;
   if (!Array.isArray(faults)) refuse(`faults is ${String(faults)}; it must be 'swarm' or a list`);
-  const kinds = faults.map((fault: FaultKind | { kind: FaultKind }) =>
-    typeof fault === 'object' ? fault.kind : fault,
-  );
-  const unknown = kinds.find((kind) => !FAULTS.includes(kind));
-  if (unknown !== undefined) refuse(`no fault '${String(unknown)}'; there are: ${FAULTS.join(', ')}`);
+  const plan = faults.filter((fault) => typeof fault === 'object' && fault !== null) as readonly Fault[];
+  if (plan.length > 0 && plan.length < faults.length) {
+    refuse('faults has kinds and whole faults; it must be a list of the ones or of the others');
+  }
+  const kinds = plan.length > 0 ? plan.map(({ kind }) => kind) : (faults as readonly FaultKind[]);
+  const stranger = kinds.findIndex((kind) => !FAULTS.includes(kind));
+  if (stranger >= 0) refuse(`no fault '${String(kinds[stranger])}'; there are: ${FAULTS.join(', ')}`);
+  for (const { kind, atMs, lastsMs, draw } of plan) {
+    if ([atMs, lastsMs, draw].every((number) => Number.isFinite(number) && number >= 0)) continue;
+    refuse(`the fault '${kind}' needs atMs, lastsMs and draw, numbers from 0 on`);
+  }
 }
 
 function refuse(why: string): never {

@@ -1,3 +1,4 @@
+import { systemClock } from '../../system/clock.ts';
 import { type Host, outsideOfHosts } from './host.ts';
 import { Schedule } from './schedule.ts';
 import { SeededRandom } from './seeded-random.ts';
@@ -8,6 +9,8 @@ const { setImmediate } = globalThis;
 
 /** Happenings without time going on, after which two hosts are taken to be answering each other for ever. */
 const STANDSTILL = 1_000_000;
+/** Real milliseconds that a database may take. Virtual time stands still meanwhile, with all deadlines. */
+const OUTSIDE_MS = 30_000;
 
 /**
  * Virtual time. One thing happens at a time; then all that follows from it without waiting, promises
@@ -43,7 +46,11 @@ export class Engine {
    */
   outside<T>(ask: () => Promise<T>): Promise<T> {
     this.#outside++;
-    return outsideOfHosts(ask).finally(() => {
+    const why = `a store has not answered for ${OUTSIDE_MS / 1_000} real seconds; virtual time waits for it`;
+    const late = outsideOfHosts(() => systemClock.after(OUTSIDE_MS, () => this.fail(new Error(why))));
+    // What it throws at once is its answer too.
+    return outsideOfHosts(async () => ask()).finally(() => {
+      late.cancel();
       this.#outside--;
     });
   }

@@ -13,7 +13,7 @@ export interface SimulateOptions extends ClusterOptions {
   readonly seed: number;
   /** How many silos to start with, or their names. Default 3. */
   readonly silos?: number | readonly string[];
-  /** Shared by all silos. Default: one in memory. */
+  /** Shared by all silos. `default` is one in memory unless you name it. */
   readonly stores?: Readonly<Record<string, GrainStore>>;
   /**
    * Trouble while the story runs: the seed's choice among all kinds (`'swarm'`), or among some, or a plan.
@@ -88,11 +88,12 @@ export async function simulate(
   options: SimulateOptions,
   story: (cluster: SimulatedCluster) => Promise<void>,
 ): Promise<SimulationReport> {
-  checkOptions(options);
+  checkOptions(options, story);
   const silos = siloNames(options.silos ?? 3);
   const simulation = new Simulation({
     seed: options.seed,
-    stores: options.stores ?? { default: memory() },
+    // A silo without a default store makes one of its own, which would die with it.
+    stores: { default: memory(), ...options.stores },
     workerTypes: options.grains.map(grainTypeOf).flatMap(({ name, workers }) => (workers ? [name] : [])),
     trace: options.trace,
   });

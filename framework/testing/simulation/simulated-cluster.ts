@@ -4,6 +4,7 @@ import type { SiloOptions } from '../../silo-options.ts';
 import { sleep } from '../../system/clock.ts';
 import { directoryAgrees, nothingLeft, singleActivations } from '../invariants/state-checks.ts';
 import { type ClusterOptions, TestCluster } from '../test-cluster.ts';
+import { checkNumber } from './check-options.ts';
 import type { NetworkConditions } from './network.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { Simulation } from './simulation.ts';
@@ -48,6 +49,7 @@ export class SimulatedCluster extends TestCluster {
 
   /** Lets virtual time pass. */
   sleep(ms: number): Promise<void> {
+    checkNumber('ms', ms);
     return sleep(this.#simulation.clock, ms);
   }
 
@@ -107,11 +109,13 @@ export class SimulatedCluster extends TestCluster {
 
   /** Everything that the silo does takes this long, one after the other; 0 for none. */
   slow(name: string, costMs: number): void {
+    checkNumber('costMs', costMs, 0);
     this.#simulation.slow(name, costMs);
   }
 
   /** The wall clock of a silo is set. Its timers do not notice. */
   jumpClock(name: string, byMs: number): void {
+    checkNumber('byMs', byMs);
     this.#simulation.jumpClock(name, byMs);
   }
 
@@ -170,7 +174,7 @@ export class SimulatedCluster extends TestCluster {
     await this.sleep(WIND_DOWN_MS);
     const timers = hosts
       .filter((host) => host.timers > 0)
-      .map(({ name, timers }) => `${name} has ${timers} timers`);
+      .map(({ name, timers }) => `${name} has ${timers} timers or intervals that nobody cleared`);
     const left = [...runtimes.flatMap(nothingLeft), ...timers];
     if (left.length > 0) throw new Error(`after all silos have stopped: ${left.join('; ')}`);
   }

@@ -1,3 +1,4 @@
+import { InvalidConfigError } from '../../errors.ts';
 import { fewerFaults, shrink } from './shrink.ts';
 import { type SimulateOptions, SimulationError, simulate } from './simulate.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
@@ -31,7 +32,7 @@ export async function sweep(
   story: (cluster: SimulatedCluster) => Promise<void>,
 ): Promise<SweepReport> {
   const { seeds, failures: most = 1, attempts = 100, onProgress, ...rest } = options;
-  const list = typeof seeds === 'number' ? Array.from({ length: seeds }, (_, seed) => seed) : seeds;
+  const list = listOf(seeds);
   const failures: SimulationError[] = [];
   let events = 0;
   for (const [index, seed] of list.entries()) {
@@ -48,6 +49,15 @@ export async function sweep(
     if (failures.length >= most) return { runs: index + 1, events, failures };
   }
   return { runs: list.length, events, failures };
+}
+
+/** A sweep over nothing would find nothing, and look like success. */
+function listOf(seeds: SweepOptions['seeds']): readonly number[] {
+  if (Array.isArray(seeds) && seeds.length > 0) return seeds;
+  if (Number.isSafeInteger(seeds) && Number(seeds) > 0) {
+    return Array.from({ length: Number(seeds) }, (_, seed) => seed);
+  }
+  throw new InvalidConfigError(`sweep: seeds is ${String(seeds)}; it must be how many, 1 or more, or a list`);
 }
 
 /** What a run failed with; undefined when it did not. */

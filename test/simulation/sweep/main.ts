@@ -59,6 +59,7 @@ function refuse(why: string): never {
 function planned(): readonly Run[] {
   if (values.kept) return KEPT.map((kept) => kept.run);
   if (values.seed !== undefined) return [runOf(whole('seed', values.seed))];
+  if (whole('seeds', values.seeds) === 0) refuse('--seeds 0 would run nothing');
   const first = values.from === 'commit' ? commitNumber() : whole('from', values.from);
   return Array.from({ length: whole('seeds', values.seeds) }, (_, i) => runOf(first + i));
 }
