@@ -26,6 +26,8 @@ export class Probes {
   /** Those that have answered since others were asked about them. */
   readonly #answered = new Set<NodeAddress>();
   readonly #seeking = new Map<NodeAddress, Promise<boolean>>();
+  /** Those that this silo asks about because another wants to know. */
+  readonly #forOthers = new Set<NodeAddress>();
   #turn = 0;
 
   constructor(options: ProbesOptions) {
@@ -34,10 +36,13 @@ export class Probes {
     control.on('ping', () => true);
     control.on('seek', async (_from, silo) => {
       if (typeof silo !== 'string') throw new Error('malformed seek');
-      return control.request(silo, 'ping', null, probeMs).then(
+      this.#forOthers.add(silo);
+      const there = await control.request(silo, 'ping', null, probeMs).then(
         () => true,
         () => false,
       );
+      this.#forOthers.delete(silo);
+      return there;
     });
   }
 
@@ -60,6 +65,8 @@ export class Probes {
 
   /** Whether others reach a silo. If so, what is for it takes the way by one of them for a while. */
   seek(silo: NodeAddress): Promise<boolean> {
+    // It is the other one that will say what comes of it: else all would ask all about one that is gone.
+    if (this.#forOthers.has(silo)) return Promise.resolve(true);
     const present = this.#seeking.get(silo);
     if (present) return present;
     const seeking = this.#askOthers(silo).finally(() => this.#seeking.delete(silo));
