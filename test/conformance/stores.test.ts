@@ -357,7 +357,12 @@ async function withStores(
 /** Who may connect how: one role needs its password. */
 function hbaFile(folder: string): string {
   const file = join(folder, 'pg_hba.conf');
-  writeFileSync(file, 'host all guarded 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n');
+  const rules = [
+    'local all all trust',
+    'host all guarded 127.0.0.1/32 scram-sha-256',
+    'host all all 127.0.0.1/32 trust',
+  ];
+  writeFileSync(file, `${rules.join('\n')}\n`);
   chmodSync(folder, 0o755);
   return file;
 }

@@ -20,7 +20,11 @@ test('while NATS is away calls fail by name or wait; then all goes on without a 
   const before = await cluster.activations();
 
   cluster.breaking();
+  const cutOff = new Promise<void>((resolve) => {
+    client.subscribe((event) => event.type === 'connectionChanged' && !event.connected && resolve());
+  });
   await cluster.nats.kill();
+  await cutOff; // what is sent before that may be lost on its way
   // One call that has the time waits until the network is back.
   const patient = client
     .grain(Counter, 'patient')
