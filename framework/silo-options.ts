@@ -7,7 +7,7 @@ import { DETECTION, type DetectionTimes } from './membership/failure-detector.ts
 import type { RuntimeListener } from './observability/events.ts';
 import type { LogOption } from './observability/log.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
-import type { GrainStore } from './storage/grain-store.ts';
+import { type GrainStore, isGrainStore } from './storage/grain-store.ts';
 import type { Clock } from './system/clock.ts';
 import type { Random } from './system/random.ts';
 import type { Transport } from './transport/transport.ts';
@@ -69,35 +69,14 @@ export interface CheckedSiloOptions {
   readonly detection: DetectionTimes;
 }
 
+const NODE_OPTIONS = ['cluster', 'transport', 'callTimeoutMs', 'log', 'onEvent', 'clock', 'random'];
+const CLIENT_OPTIONS = new Set(NODE_OPTIONS);
 const SILO_OPTIONS = new Set([
-  'cluster',
-  'transport',
-  'callTimeoutMs',
-  'log',
-  'onEvent',
-  'clock',
-  'random',
-  'grains',
-  'name',
-  'stores',
-  'partitions',
-  'replicas',
-  'idleMs',
-  'drainMs',
-  'detection',
-]); // prettier-ignore
-const CLIENT_OPTIONS = new Set([
-  'cluster',
-  'transport',
-  'callTimeoutMs',
-  'log',
-  'onEvent',
-  'clock',
-  'random',
+  ...NODE_OPTIONS,
+  ...['grains', 'name', 'stores', 'partitions', 'replicas', 'idleMs', 'drainMs', 'detection'],
 ]);
 const DETECTION_OPTIONS = new Set(Object.keys(DETECTION));
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
-const STORE_METHODS = ['open', 'read', 'write', 'clear', 'close'] as const;
 
 export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
   checkKnown('Silo.start', options, SILO_OPTIONS);
@@ -176,7 +155,7 @@ function checkStores(
   stores: Readonly<Record<string, GrainStore>>,
 ): void {
   for (const [name, store] of Object.entries(stores)) {
-    if (STORE_METHODS.every((each) => typeof store?.[each] === 'function')) continue;
+    if (isGrainStore(store)) continue;
     throw new InvalidConfigError(
       `Silo.start: store '${name}' is no GrainStore; pass memory(), postgres({ url }) or one of your own: ` +
         `stores: { ${JSON.stringify(name)}: memory() }`,

@@ -121,10 +121,6 @@ export class Membership implements Cluster {
     return this.#view.entries();
   }
 
-  get viewDigest(): number {
-    return this.#view.digest;
-  }
-
   onEra(listener: (era: Era, departed: readonly Departure[]) => void): () => void {
     return this.#keeper.onEra(listener);
   }
@@ -381,12 +377,7 @@ export class Membership implements Cluster {
    */
   async #replace(earlier: SiloEntry): Promise<void> {
     const gone = earlier.status === 'left' || earlier.unreachable;
-    const answers =
-      !gone &&
-      (await this.#control.request(addressOf(earlier), 'ping', null, this.#options.times.probeMs).then(
-        () => true,
-        () => false,
-      ));
+    const answers = !gone && (await this.#probes.isThere(addressOf(earlier)));
     if (answers || earlier.incarnation > this.#options.incarnation) {
       throw new InvalidConfigError(
         answers

@@ -32,35 +32,36 @@ export class Probes {
 
   constructor(options: ProbesOptions) {
     this.#options = options;
-    const { control, probeMs } = options;
+    const { control } = options;
     control.on('ping', () => true);
     control.on('seek', async (_from, silo) => {
       if (typeof silo !== 'string') throw new Error('malformed seek');
       this.#forOthers.add(silo);
-      const there = await control.request(silo, 'ping', null, probeMs).then(
-        () => true,
-        () => false,
-      );
+      const there = await this.isThere(silo);
       this.#forOthers.delete(silo);
       return there;
     });
   }
 
+  /** Whether a silo answers. */
+  isThere(silo: NodeAddress): Promise<boolean> {
+    const { control, probeMs } = this.#options;
+    return control.request(silo, 'ping', null, probeMs).then(
+      () => true,
+      () => false,
+    );
+  }
+
   /** Asks a silo itself. Its answer counts as a heartbeat. */
   ask(silo: NodeAddress): void {
-    const { control, probeMs, heard } = this.#options;
     if (this.#asking.has(silo)) return;
     this.#asking.add(silo);
-    control
-      .request(silo, 'ping', null, probeMs)
-      .then(
-        () => {
-          if (this.#seeking.has(silo)) this.#answered.add(silo);
-          heard(silo);
-        },
-        () => {},
-      )
-      .finally(() => this.#asking.delete(silo));
+    void this.isThere(silo).then((there) => {
+      this.#asking.delete(silo);
+      if (!there) return;
+      if (this.#seeking.has(silo)) this.#answered.add(silo);
+      this.#options.heard(silo);
+    });
   }
 
   /** Whether others reach a silo. If so, what is for it takes the way by one of them for a while. */

@@ -14,6 +14,14 @@ export interface StoredRecord {
   readonly etag: string;
 }
 
+export const STORE_METHODS = ['open', 'read', 'write', 'clear', 'close'] as const;
+
+/** Whether a value that somebody passes as a store can be one. */
+export function isGrainStore(store: unknown): store is GrainStore {
+  const methods = store as Partial<GrainStore> | null | undefined;
+  return STORE_METHODS.every((method) => typeof methods?.[method] === 'function');
+}
+
 /**
  * Where grains keep their records. Atomic per record, conditional on the etag. Every method may reject with
  * `StoreError`; after a `write` or `clear` that did, the outcome is unknown.

@@ -15,7 +15,7 @@ export {
 } from './linearizability/register-model.ts';
 export type { Operation, Outcome, SequentialModel, Step } from './linearizability/sequential-model.ts';
 export { RecordingReceiver } from './recording-receiver.ts';
-export { fewerFaults, type Smaller, shrink } from './simulation/shrink.ts';
+export { fewerFaults, type Smaller } from './simulation/shrink.ts';
 export {
   type SimulateOptions,
   SimulationError,
@@ -24,7 +24,7 @@ export {
 } from './simulation/simulate.ts';
 export { SimulatedCluster } from './simulation/simulated-cluster.ts';
 export { FAULTS, type Fault, type FaultKind } from './simulation/swarm.ts';
-export { isSameFailure, type SweepOptions, type SweepReport, sweep } from './simulation/sweep.ts';
+export { failureOf, type SweepOptions, type SweepReport, shrinkFailure, sweep } from './simulation/sweep.ts';
 export {
   describeStore,
   type StoreConformanceCase,

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Grain, type GrainClass, GranaryError, grain, memory, method, Silo, state } from 'granary';
 import { TestCluster } from 'granary/testing';
 import { expect, test } from 'vitest';
+import { seeded } from '../support/seeded.ts';
 
 /**
  * Everything at once. While callers in every place count up hundreds of grains, silos crash, leave, join, are
@@ -71,17 +72,6 @@ class Nearby extends Tally {}
 
 const TYPES: readonly GrainClass<Tally>[] = [Tally, Scattered, Nearby];
 const typeOf = (i: number) => TYPES[i % TYPES.length] as GrainClass<Tally>;
-
-/** mulberry32: numbers in [0, 1) that a seed decides. */
-function chance(seed: number): () => number {
-  let a = seed;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** What the callers were told of one grain. */
 class Account {
@@ -290,9 +280,9 @@ test.each(SEEDS)(
     const options = { callTimeoutMs: TIMEOUT_MS, drainMs: 2_000, detection: DETECTION };
     const silos = SILOS.slice(0, 4);
     await using cluster = await TestCluster.start({ silos, grains: TYPES, stores, options });
-    const trouble = new Trouble(cluster, chance(seed));
+    const trouble = new Trouble(cluster, seeded(seed));
     const callers = new Callers(cluster);
-    const calling = Array.from({ length: CALLERS }, (_, n) => callers.call(chance(seed * 1_000 + n)));
+    const calling = Array.from({ length: CALLERS }, (_, n) => callers.call(seeded(seed * 1_000 + n)));
     try {
       await trouble.make(TROUBLE_MS);
       callers.sparing = true;

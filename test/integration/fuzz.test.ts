@@ -7,6 +7,7 @@ import { decodeError, pack, unpack } from '../../framework/serialization/codec.t
 import { decodeFrame, encodeFrame } from '../../framework/serialization/frame.ts';
 import { runtimeOf } from '../../framework/silo.ts';
 import { type NatsServer, startNats } from '../support/nats-server.ts';
+import { seeded } from '../support/seeded.ts';
 import { Counter, Plain } from './programs/grains.ts';
 
 const CLUSTER = 'fuzz';
@@ -55,15 +56,10 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** A small generator, so that a failure can be replayed: mulberry32. */
+/** Whole numbers from 0 on, so that a failure can be replayed. */
 function chance(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
+  const random = seeded(seed);
+  return (below) => Math.floor(random() * below);
 }
 
 function subjects(): string[] {

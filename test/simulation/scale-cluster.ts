@@ -68,10 +68,7 @@ export class ScaleCluster {
   async start(name: string): Promise<Member> {
     const host = this.#host(name);
     const traffic = new Traffic();
-    const transport = metered(
-      this.#network.at(host, () => {}),
-      traffic,
-    );
+    const transport = metered(this.#network.at(host), traffic);
     const { clock, random } = host;
     const silo = await Silo.start({
       ...{ cluster: 'scale', name, log: 'silent', grains: [Idler], partitions: this.#partitions },

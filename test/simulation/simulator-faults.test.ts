@@ -40,7 +40,7 @@ class Machines {
 
   async node(name: string): Promise<Node> {
     const [host, receiver] = [this.host(name), new RecordingReceiver()];
-    const transport = this.network.at(host, () => {});
+    const transport = this.network.at(host);
     return {
       host,
       receiver,

@@ -1,6 +1,7 @@
 import { type SimulatedCluster, simulate } from 'granary/testing';
 import { expect, test } from 'vitest';
-import { Account, keys, seeds } from './accounts.ts';
+import { seeds } from '../support/seeds.ts';
+import { Account, keys } from './accounts.ts';
 
 /**
  * Two silos do not reach each other, while all others reach both: a broken route between two of three NATS

@@ -1,5 +1,6 @@
 import { type SimulatedCluster, simulate } from 'granary/testing';
 import { expect, test } from 'vitest';
+import { seeds } from '../support/seeds.ts';
 import {
   Account,
   type Caller,
@@ -14,7 +15,6 @@ import {
   keys,
   Ledger,
   msToConverge,
-  seeds,
 } from './accounts.ts';
 
 const all = keys(10);

@@ -1,6 +1,7 @@
 import { type SimulatedCluster, simulate } from 'granary/testing';
 import { expect, test } from 'vitest';
 import { runtimeOf } from '../../framework/silo.ts';
+import { seeds } from '../support/seeds.ts';
 import {
   Account,
   type Caller,
@@ -15,7 +16,6 @@ import {
   Ledger,
   msToConverge,
   Session,
-  seeds,
 } from './accounts.ts';
 
 const all = keys(10);

@@ -1,7 +1,8 @@
 import { Grain, grain, LIMITS, method } from 'granary';
 import { type SimulatedCluster, simulate } from 'granary/testing';
 import { expect, test } from 'vitest';
-import { codeOf, seeds } from './accounts.ts';
+import { seeds } from '../support/seeds.ts';
+import { codeOf } from './accounts.ts';
 
 /** The longest that either end of a stream can be without a word before it gives up, in milliseconds. */
 const PATIENCE_MS = LIMITS.streamTickMs * (LIMITS.streamSilentTicks + 3);

@@ -1,4 +1,5 @@
 import type { Operation, Outcome, RegisterInput, RegisterOutput } from 'granary/testing';
+import { seeded } from './seeded.ts';
 
 export type RegisterOperation = Operation<RegisterInput<number>, RegisterOutput<number>>;
 
@@ -11,17 +12,6 @@ export interface HistoryShape {
   /** Values to choose from; left out, every write brings its own. */
   readonly values?: number;
   readonly key?: string;
-}
-
-/** Numbers in [0, 1) that a seed decides (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /**

@@ -1,12 +1,12 @@
 import { InvalidConfigError } from '../../errors.ts';
 import { isNodeName } from '../../identity/silo-address.ts';
+import { isGrainStore, STORE_METHODS } from '../../storage/grain-store.ts';
 import { currentHost } from './host.ts';
 import type { SimulateOptions } from './simulate.ts';
 import { FAULTS, type Fault, type FaultKind } from './swarm.ts';
 
 const MOST_SILOS = 10_000;
 const OPTIONS = ['seed', 'silos', 'grains', 'options', 'stores', 'faults', 'maxMs', 'trace'];
-const STORE_METHODS = ['open', 'read', 'write', 'clear', 'close'] as const;
 /** Hosts of every simulation. */
 const TAKEN = ['client', 'store', 'story'];
 
@@ -30,8 +30,7 @@ export function checkOptions(options: SimulateOptions, story: unknown): void {
   if (trace !== undefined && typeof trace !== 'function')
     refuse('trace is not a function, told line by line');
   for (const [name, store] of Object.entries(stores)) {
-    if (STORE_METHODS.every((method) => typeof store?.[method] === 'function')) continue;
-    refuse(`store '${name}' is no GrainStore: one has ${STORE_METHODS.join(', ')}`);
+    if (!isGrainStore(store)) refuse(`store '${name}' is no GrainStore: one has ${STORE_METHODS.join(', ')}`);
   }
   checkFaults(faults);
 }

@@ -15,8 +15,6 @@ export class SimulatedEndpoint implements Endpoint {
   readonly host: Host;
   readonly cluster: string;
   readonly address: NodeAddress;
-  /** What this node has sent: `broadcast` counts once for each that it goes to. */
-  readonly sent = { messages: 0, bytes: 0 };
   readonly #network: SimulatedNetwork;
   readonly #receiver: Receiver;
   readonly #lastTo = new Map<NodeAddress, Last>();
@@ -38,10 +36,6 @@ export class SimulatedEndpoint implements Endpoint {
   /** As its node knows it. */
   get connected(): boolean {
     return this.#connected && !this.#closed;
-  }
-
-  get isConnected(): boolean {
-    return this.#connected;
   }
 
   get maxPayloadBytes(): number {
@@ -146,8 +140,6 @@ export class SimulatedEndpoint implements Endpoint {
   #transmit(lane: Lane, to: NodeAddress, payload: Uint8Array, ticket: number): void {
     const network = this.#network;
     const { engine } = network;
-    this.sent.messages++;
-    this.sent.bytes += payload.length;
     engine.hash.bytes(payload);
     const target = network.endpoints.get(to);
     if (!target) return this.#bounce(lane, to, ticket);

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { NodeAddress } from '../../identity/silo-address.ts';
 import type { Clock, Timer } from '../../system/clock.ts';
 import type { Engine } from './engine.ts';
 import type { Happening } from './schedule.ts';
@@ -44,6 +45,8 @@ export class Host {
   /** What the wall clock is wrong by. */
   wallErrorMs = 0;
   onDeath: () => void = () => {};
+  /** Of the node that runs here; empty until it is on the network. */
+  address: NodeAddress | '' = '';
   /** Timers that run. */
   timers = 0;
 

@@ -41,8 +41,6 @@ export class SimulatedNetwork {
   readonly #random: SeededRandom;
   /** Whose messages do not reach whom: names, `from>to`. A set of `refused` ones bounces instead. */
   readonly #cut = new Map<string, 'silent' | 'refused'>();
-  /** Messages and bytes, by lane, that all nodes have sent. */
-  readonly traffic = { messages: 0, bytes: 0 };
 
   constructor(engine: Engine, maxPayloadBytes: number) {
     this.engine = engine;
@@ -50,14 +48,9 @@ export class SimulatedNetwork {
     this.#random = engine.random.fork('network');
   }
 
-  /** The network as one host reaches it; `opened` hears the address of each node there. */
-  at(host: Host, opened: (address: NodeAddress) => void): Transport {
-    return {
-      open: (options) => {
-        opened(options.address);
-        return this.#open(host, options);
-      },
-    };
+  /** The network as one host reaches it. */
+  at(host: Host): Transport {
+    return { open: (options) => this.#open(host, options) };
   }
 
   /** A host is gone: what is sent to it bounces; if it went silently, nothing happens. */
@@ -78,16 +71,16 @@ export class SimulatedNetwork {
   }
 
   get isWhole(): boolean {
-    return this.#cut.size === 0 && this.conditions.loss === 0 && this.endpointsConnected;
+    return this.#cut.size === 0 && this.conditions.loss === 0 && this.#allConnected;
   }
 
   get isOrdered(): boolean {
     const { loss, duplication, reordering } = this.conditions;
-    return this.#cut.size === 0 && loss + duplication + reordering === 0 && this.endpointsConnected;
+    return this.#cut.size === 0 && loss + duplication + reordering === 0 && this.#allConnected;
   }
 
-  get endpointsConnected(): boolean {
-    for (const { isConnected, host } of this.endpoints.values()) if (!isConnected && !host.dead) return false;
+  get #allConnected(): boolean {
+    for (const { connected, host } of this.endpoints.values()) if (!connected && !host.dead) return false;
     return true;
   }
 
@@ -134,6 +127,7 @@ export class SimulatedNetwork {
   }
 
   async #open(host: Host, options: OpenOptions): Promise<SimulatedEndpoint> {
+    host.address = options.address;
     const endpoint = new SimulatedEndpoint(this, host, options);
     await new Promise<void>((resolve) => host.arrival(this.drawRoundTrip(), resolve));
     this.endpoints.set(options.address, endpoint);

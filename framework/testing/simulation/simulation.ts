@@ -1,4 +1,3 @@
-import type { NodeAddress } from '../../identity/silo-address.ts';
 import type { RuntimeEvent } from '../../observability/events.ts';
 import type { SiloRuntime } from '../../runtime/silo-runtime.ts';
 import { runtimeOf, type Silo } from '../../silo.ts';
@@ -55,7 +54,6 @@ export class Simulation implements World {
   readonly #site: StoreSite;
   readonly #hosts = new Map<string, Host>();
   readonly #cuts = new Cuts();
-  readonly #addresses = new Map<Host, NodeAddress>();
   #hostCount = 0;
   #whole = true;
   #ordered = true;
@@ -88,7 +86,7 @@ export class Simulation implements World {
       return [store, simulated] as const;
     });
     const onEvent = (event: RuntimeEvent) => this.observe(host, event);
-    const transport = this.network.at(host, (address) => this.#addresses.set(host, address));
+    const transport = this.network.at(host);
     return { clock, random, transport, onEvent, stores: Object.fromEntries(stores) };
   }
 
@@ -227,8 +225,7 @@ export class Simulation implements World {
     if (host.dead && event.type !== 'recordApplied') return;
     if (ABOUT_VIEWS.has(event.type)) this.#doubtsAgreement = true;
     if (this.#doubtsAgreement || !this.#agreed) this.#lookAtAgreement();
-    const node = this.#addresses.get(host) ?? '';
-    this.#see({ at: this.engine.now, node, event });
+    this.#see({ at: this.engine.now, node: host.address, event });
   }
 
   /** Something that is done to the world, for the history. */

@@ -1,5 +1,5 @@
 import { InvalidConfigError } from '../../errors.ts';
-import { fewerFaults, shrink } from './shrink.ts';
+import { fewerFaults, type Smaller, shrink } from './shrink.ts';
 import { type SimulateOptions, SimulationError, simulate } from './simulate.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
 
@@ -43,7 +43,8 @@ export async function sweep(
     const failure = await run(options.faults);
     if (failure) {
       events += failure.events;
-      failures.push(await shortest(failure, run, attempts));
+      const failing = { run: failure.faults, failure };
+      failures.push((await shrinkFailure(failing, fewerFaults, run, attempts)).failure);
     }
     onProgress?.({ runs: index + 1, events, failures });
     if (failures.length >= most) return { runs: index + 1, events, failures };
@@ -72,7 +73,7 @@ export async function failureOf(run: () => Promise<unknown>): Promise<Simulation
 }
 
 /** Two failures are of one kind when they begin alike: with the name of the invariant, say. */
-export function isSameFailure(one: SimulationError, other: SimulationError): boolean {
+function isSameFailure(one: SimulationError, other: SimulationError): boolean {
   return kindOf(one) === kindOf(other);
 }
 
@@ -84,18 +85,23 @@ function kindOf({ cause }: SimulationError): string {
     .slice(0, 60);
 }
 
-async function shortest(
-  failure: SimulationError,
-  run: (faults: SimulateOptions['faults']) => Promise<SimulationError | undefined>,
+/**
+ * The smallest that still fails in the same way, as far as `attempts` go, and what it fails with. `run`
+ * resolves to the failure of a candidate, if it is one.
+ */
+export async function shrinkFailure<T>(
+  failing: { readonly run: T; readonly failure: SimulationError },
+  smaller: Smaller<T>,
+  run: (candidate: T) => Promise<SimulationError | undefined>,
   attempts: number,
-): Promise<SimulationError> {
-  let found = failure;
-  const fails = async (faults: SimulationError['faults']) => {
-    const again = await run(faults);
-    if (!again || !isSameFailure(failure, again)) return false;
-    found = again;
+): Promise<{ readonly run: T; readonly failure: SimulationError }> {
+  let found = failing;
+  const fails = async (candidate: T) => {
+    const failure = await run(candidate);
+    if (!failure || !isSameFailure(failing.failure, failure)) return false;
+    found = { run: candidate, failure };
     return true;
   };
-  await shrink(failure.faults, fewerFaults, fails, attempts);
+  await shrink(failing.run, smaller, fails, attempts);
   return found;
 }

@@ -8,8 +8,29 @@ import type { Callable, Replacements } from './replacements.ts';
 /** As in Node.js: a longer delay is none. */
 const LONGEST_MS = 2 ** 31 - 1;
 
+/** What every timer of Node.js can do. Virtual time keeps no process alive: `ref` and `unref` do nothing. */
+abstract class SimulatedTimer {
+  abstract close(): void;
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+
+  hasRef(): boolean {
+    return true;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
 /** What `setTimeout` and `setInterval` return. */
-class SimulatedTimeout {
+class SimulatedTimeout extends SimulatedTimer {
   readonly #host: Host;
   readonly #delayMs: number;
   readonly #callback: () => void;
@@ -17,6 +38,7 @@ class SimulatedTimeout {
   #timer: { cancel(): void } | undefined;
 
   constructor(host: Host, callback: () => void, delayMs: unknown, repeats: boolean) {
+    super();
     const delay = Number(delayMs);
     this.#host = host;
     this.#delayMs = delay >= 1 && delay <= LONGEST_MS ? delay : 1;
@@ -38,46 +60,19 @@ class SimulatedTimeout {
     this.#timer?.cancel();
     return this;
   }
-
-  ref(): this {
-    return this;
-  }
-
-  unref(): this {
-    return this;
-  }
-
-  hasRef(): boolean {
-    return true;
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
 }
 
 /** What `setImmediate` returns. */
-class SimulatedImmediate {
-  readonly close: () => void;
+class SimulatedImmediate extends SimulatedTimer {
+  readonly #cancel: () => void;
 
   constructor(host: Host, callback: () => void) {
-    this.close = host.soon(callback);
+    super();
+    this.#cancel = host.soon(callback);
   }
 
-  ref(): this {
-    return this;
-  }
-
-  unref(): this {
-    return this;
-  }
-
-  hasRef(): boolean {
-    return true;
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
+  close(): void {
+    this.#cancel();
   }
 }
 
@@ -119,7 +114,7 @@ export function replaceTimers(replacements: Replacements): void {
 function replaceClear(replacements: Replacements, holder: object, name: string): void {
   const original = Reflect.get(holder, name) as (timer: unknown) => void;
   replacements.set(holder, name, (timer: unknown) => {
-    if (timer instanceof SimulatedTimeout || timer instanceof SimulatedImmediate) timer.close();
+    if (timer instanceof SimulatedTimer) timer.close();
     else original(timer);
   });
 }

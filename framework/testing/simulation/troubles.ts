@@ -1,5 +1,7 @@
+import { QUIET } from './network.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { SimulatedCluster } from './simulated-cluster.ts';
+import { STORE_WORKS } from './store.ts';
 import type { FaultKind } from './swarm.ts';
 
 /** What a fault has to work with. */
@@ -87,14 +89,14 @@ export const troubles: Readonly<Record<FaultKind, Trouble>> = {
   },
   latency: ({ cluster, random }) => {
     cluster.setNetwork({ jitterMs: random.logarithmic(1, 400) });
-    return () => cluster.setNetwork({ jitterMs: 0.3 });
+    return () => cluster.setNetwork({ jitterMs: QUIET.jitterMs });
   },
   loss: (scene) => lossy(scene, 'loss'),
   duplication: (scene) => lossy(scene, 'duplication'),
   reordering: (scene) => lossy(scene, 'reordering'),
   storeLatency: ({ cluster, random }) => {
     cluster.setStores({ jitterMs: random.logarithmic(2, 1_000) });
-    return () => cluster.setStores({ jitterMs: 1 });
+    return () => cluster.setStores({ jitterMs: STORE_WORKS.jitterMs });
   },
   storeErrors: (scene) => unreliable(scene, 'errors'),
   storeErrorsAfterWrite: (scene) => unreliable(scene, 'errorsAfterWrite'),

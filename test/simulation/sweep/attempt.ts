@@ -1,4 +1,4 @@
-import { fewerFaults, isSameFailure, SimulationError, shrink } from 'granary/testing';
+import { failureOf, fewerFaults, type SimulationError, shrinkFailure } from 'granary/testing';
 import { type Run, run, type Size } from './story.ts';
 
 /** What came of a seed. Plain data: it goes from one process to another. */
@@ -23,42 +23,35 @@ const SHRINKING = 100;
 
 /** Runs twice, and compares. `failed` hears of a failure at once: to find a shorter story takes a while. */
 export async function attempt(given: Run, failed: (message: string) => void): Promise<Attempt> {
-  const first = await failureOrReport(given);
-  if (first instanceof SimulationError) {
-    failed(first.message.split('\n', 1).join());
-    return { ...tellOf(first), failure: await shortest(given, first) };
+  let report: Awaited<ReturnType<typeof run>> | undefined;
+  const failure = await failureOf(async () => {
+    report = await run(given);
+  });
+  if (failure) {
+    failed(failure.message.split('\n', 1).join());
+    const { seed, events, virtualMs } = failure;
+    return { seed, events, virtualMs, failure: await shortest(given, failure) };
   }
-  const second = await failureOrReport(given);
-  const same = !(second instanceof SimulationError) && second.traceHash === first.traceHash;
-  const told = { seed: given.seed, events: first.events * 2, virtualMs: first.virtualMs };
-  if (same) return told;
-  const message = `seed ${given.seed}: two runs differ: something decides that is not the seed`;
+  let again: typeof report;
+  await failureOf(async () => {
+    again = await run(given);
+  });
+  const { seed, events, virtualMs, traceHash } = report as NonNullable<typeof report>;
+  const told = { seed, events: events * 2, virtualMs };
+  if (again?.traceHash === traceHash) return told;
+  const message = `seed ${seed}: two runs differ: something decides that is not the seed`;
   return { ...told, failure: { run: given, message, stack: '' } };
-}
-
-async function failureOrReport(given: Run) {
-  try {
-    return await run(given);
-  } catch (error) {
-    if (error instanceof SimulationError) return error;
-    throw error;
-  }
-}
-
-function tellOf({ seed, events, virtualMs }: SimulationError) {
-  return { seed, events, virtualMs };
 }
 
 /** With fewer faults, silos, callers and grains, and less time, as long as it fails in the same way. */
 async function shortest(given: Run, failure: SimulationError): Promise<Failure> {
-  let found: { run: Run; failure: SimulationError } = { run: { ...given, faults: failure.faults }, failure };
-  const fails = async (candidate: Run) => {
-    const again = await failureOrReport(candidate);
-    if (!(again instanceof SimulationError) || !isSameFailure(failure, again)) return false;
-    found = { run: candidate, failure: again };
-    return true;
-  };
-  await shrink<Run>(found.run, smaller, fails, SHRINKING);
+  const failing = { run: { ...given, faults: failure.faults }, failure };
+  const found = await shrinkFailure<Run>(
+    failing,
+    smaller,
+    (candidate) => failureOf(() => run(candidate)),
+    SHRINKING,
+  );
   const { cause } = found.failure;
   const stack = cause instanceof Error ? String(cause.stack) : '';
   return { run: found.run, message: found.failure.message, stack };

@@ -6,12 +6,8 @@ import {
   registerModel,
 } from 'granary/testing';
 import { describe, expect, test } from 'vitest';
-import {
-  corrupted,
-  type RegisterOperation,
-  registerHistory,
-  seeded,
-} from '../../support/register-history.ts';
+import { corrupted, type RegisterOperation, registerHistory } from '../../support/register-history.ts';
+import { seeded } from '../../support/seeded.ts';
 
 const register = registerModel<number>(0);
 
