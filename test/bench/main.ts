@@ -1,17 +1,17 @@
 import { parseArgs } from 'node:util';
-import { ensureServers } from '../support/binaries.ts';
-import { startNats } from '../support/nats-server.ts';
-import { startPostgres } from '../support/postgres.ts';
 import { stopPrograms } from '../support/processes.ts';
+import type { Place } from './asked.ts';
 import { build } from './build.ts';
-import { MEASURES, type Measure } from './measures.ts';
+import { chosen, MEASURES, type Measure } from './measures.ts';
 import { profile } from './profile.ts';
-import { alternate, type Place, type Result } from './rounds.ts';
+import { alternate, type Result, results } from './rounds.ts';
+import { startServices } from './services.ts';
 import { machine, reached, table } from './table.ts';
 
 const HELP = `npm run bench -- [options]
 
-Measures Granary and a baseline in turn, and prints medians and the ratio between them.
+Measures Granary and a baseline in turn, and prints medians and the ratio between them, beside the goal
+that the project has for them and the floor that it promises. \`npm run bench:check\` compares two commits and fails.
 
   --only <name>       only this measure; may be given several times
                       ${MEASURES.map(({ name }) => name).join(', ')}
@@ -35,9 +35,6 @@ const { values: options } = parseArgs({
   },
 });
 
-/** Connections to PostgreSQL, on both sides. */
-const POOL_SIZE = 4;
-
 if (options.help) console.log(HELP);
 else await main().finally(stopPrograms);
 
@@ -46,40 +43,18 @@ async function main(): Promise<void> {
   const rounds = Number(options.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds takes a whole number from 1');
   const { against, profile: profiled } = options;
-  const granary: Place = { folder: build(), env: await startServers(measures) };
+  const services = await startServices(measures);
+  const granary = await services.place(build());
   if (profiled) return await printProfiles(measures, granary);
-  const baseline = against === undefined ? granary : { ...granary, folder: build(against) };
-  const results: Result[] = [];
+  const baseline = await services.place(against === undefined ? granary.folder : build(against));
+  const rows: Result[] = [];
   for (const measure of measures) {
     process.stderr.write(`${measure.name} …\n`);
     const compared = against === undefined ? measure : { ...measure, baseline: measure.granary, against };
-    results.push(...(await alternate(compared, { granary, baseline }, rounds)));
+    rows.push(...results(compared, await alternate(compared, { granary, baseline }, { counted: rounds })));
   }
-  print(results, rounds);
-  if (options.check && results.some((result) => reached(result) === false)) process.exitCode = 1;
-}
-
-function chosen(names: readonly string[] = MEASURES.map(({ name }) => name)): Measure[] {
-  return names.map((name) => {
-    const measure = MEASURES.find((each) => each.name === name);
-    if (!measure) throw new Error(`there is no measure '${name}'; see --help`);
-    return measure;
-  });
-}
-
-async function startServers(measures: readonly Measure[]): Promise<NodeJS.ProcessEnv> {
-  const needs = (program: string) =>
-    measures.some(({ granary, baseline }) => [...granary.programs, ...baseline.programs].includes(program));
-  const env: NodeJS.ProcessEnv = { POOL_SIZE: `${POOL_SIZE}`, NODE_ENV: 'production' };
-  if (needs('remote-silo')) {
-    ensureServers(['nats']);
-    env.NATS_URL = (await startNats()).url;
-  }
-  if (needs('saves')) {
-    ensureServers(['postgres']);
-    env.DATABASE_URL = await (await startPostgres({ settings: { fsync: 'on' } })).createDatabase();
-  }
-  return env;
+  print(rows, rounds);
+  if (options.check && rows.some((row) => reached(row, row.row.floor) === false)) process.exitCode = 1;
 }
 
 async function printProfiles(measures: readonly Measure[], place: Place): Promise<void> {
@@ -92,18 +67,18 @@ async function printProfiles(measures: readonly Measure[], place: Place): Promis
   }
 }
 
-function print(results: readonly Result[], rounds: number): void {
-  if (options.json) {
-    const rows = results.map(({ row, ...result }) => ({
-      ...result,
-      ...row,
-      reached: reached({ row, ...result }),
-    }));
-    console.log(
-      JSON.stringify({ date: new Date().toISOString(), machine: machine(), rounds, results: rows }),
-    );
+function print(rows: readonly Result[], rounds: number): void {
+  if (!options.json) {
+    console.log(`${machine()}; medians of ${rounds} rounds\n`);
+    console.log(table(rows, options.against));
     return;
   }
-  console.log(`${machine()}; medians of ${rounds} rounds\n`);
-  console.log(table(results, 'Granary', options.against));
+  const ours = options.against === undefined;
+  const results = rows.map(({ row, ...result }) => ({
+    ...{ ...result, ...row },
+    // A goal is about the baseline, not about another commit.
+    ...(ours && { goalReached: reached({ row, ...result }, row.goal) }),
+    ...(ours && { floorReached: reached({ row, ...result }, row.floor) }),
+  }));
+  console.log(JSON.stringify({ date: new Date().toISOString(), machine: machine(), rounds, results }));
 }

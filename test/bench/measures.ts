@@ -1,8 +1,20 @@
+import type { ServerName } from '../support/binaries.ts';
+
 /** One of the two things that a measure compares: programs to start, the last of which does the measuring. */
 export interface Side {
   readonly programs: readonly string[];
   /** What it is asked for in every round. */
   readonly request: object;
+  /** All programs are asked at once, not only the last. */
+  readonly askAll?: boolean;
+  /** More options of Node. */
+  readonly node?: readonly string[];
+}
+
+/** What a number must reach, or not exceed when less is better: itself, or its ratio to the baseline's. */
+export interface Bound {
+  readonly ratio?: number;
+  readonly value?: number;
 }
 
 /** One number of a measurement, as a row of the table. */
@@ -13,8 +25,12 @@ export interface Row {
   readonly unit: string;
   /** Whether more of it is better. */
   readonly more: boolean;
-  /** The ratio to the baseline that must be reached, or not exceeded when less is better. */
-  readonly floor?: number;
+  /** Steady enough for `bench:check` to judge it. */
+  readonly steady?: boolean;
+  /** What the project wants. */
+  readonly goal?: Bound;
+  /** What it promises, on any machine: `--check` fails under it. */
+  readonly floor?: Bound;
 }
 
 export interface Measure {
@@ -24,64 +40,96 @@ export interface Measure {
   /** What the baseline is. */
   readonly against: string;
   readonly rows: readonly Row[];
+  readonly needs?: readonly ServerName[];
   /** New processes for every round, after no warm-up: what is measured stays in their memory. */
   readonly fresh?: boolean;
+  /** Both sides are asked of the same processes. */
+  readonly together?: boolean;
 }
 
-const RATE = { field: 'perSecond', unit: '/s', more: true };
+const RATE = { field: 'perSecond', unit: '/s', more: true, steady: true };
 const MS = 1_000;
 
 export const MEASURES: readonly Measure[] = [
   remote('remote-1', 1, [
-    { field: 'medianUs', title: 'remote call, 1 caller: median', unit: 'µs', more: false, floor: 1.2 },
-    { field: 'p99Us', title: 'remote call, 1 caller: p99', unit: 'µs', more: false },
+    {
+      ...{ field: 'medianUs', title: 'remote call, 1 caller: median', unit: 'µs', more: false },
+      ...{ steady: true, goal: { ratio: 0.75 }, floor: { ratio: 1.2 } },
+    },
+    { field: 'p99Us', title: 'remote call, 1 caller: p99', unit: 'µs', more: false, goal: { ratio: 1 } },
   ]),
-  remote('remote-64', 64, [{ ...RATE, title: 'remote calls, 64 callers' }]),
-  remote('remote-512', 512, [{ ...RATE, title: 'remote calls, 512 callers', floor: 4 }]),
-  local('local', 'local calls, 64 callers', 'async method', false),
-  local('local-1kb', 'local calls with a 1 kB object', 'structuredClone + async method', true),
-  activations('activations', 'first activations, no store', false),
-  activations('activations-store', 'first activations, memory store', true),
-  {
-    name: 'heap',
-    granary: { programs: ['heap'], request: { count: 100_000, plain: false } },
-    baseline: { programs: ['heap'], request: { count: 100_000, plain: true } },
-    against: 'object in a Map',
-    rows: [{ field: 'bytes', title: 'heap per idle activation', unit: 'B', more: false }],
-    fresh: true,
-  },
+  remote('remote-64', 64, [{ ...RATE, title: 'remote calls, 64 callers', goal: { ratio: 7 } }]),
+  remote('remote-512', 512, [
+    { ...RATE, title: 'remote calls, 512 callers', goal: { ratio: 15 }, floor: { ratio: 4 } },
+  ]),
+  local('local', 'async method', false, {
+    ...{ ...RATE, title: 'local calls, 64 callers', goal: { ratio: 0.06, value: 1_000_000 } },
+  }),
+  local('local-1kb', 'structuredClone + async method', true, {
+    ...{ ...RATE, title: 'local calls with a 1 kB object', goal: { ratio: 0.4 } },
+  }),
+  activations('activations', false, {
+    ...{ ...RATE, title: 'first activations, no store', goal: { value: 150_000 } },
+  }),
+  activations('activations-store', true, {
+    ...{ ...RATE, title: 'first activations, memory store', goal: { value: 100_000 } },
+  }),
+  heap(),
   {
     name: 'saves',
     granary: { programs: ['saves'], request: { callers: 512, ms: 2 * MS } },
     baseline: { programs: ['upserts'], request: { callers: 512, ms: 2 * MS } },
     against: 'one upsert per write',
-    rows: [{ ...RATE, title: 'saved increments, 512 grains', floor: 4 }],
+    rows: [{ ...RATE, title: 'saved increments, 512 grains', goal: { ratio: 8 }, floor: { ratio: 4 } }],
+    needs: ['postgres'],
   },
 ];
 
 function remote(name: string, callers: number, rows: readonly Row[]): Measure {
   const request = { callers, ms: MS };
   return {
-    ...{ name, rows, against: 'nats.request()' },
+    ...{ name, rows, against: 'nats.request()', needs: ['nats'] },
     granary: { programs: ['remote-silo', 'remote-caller'], request },
     baseline: { programs: ['nats-echo', 'nats-caller'], request },
   };
 }
 
-function local(name: string, title: string, against: string, order: boolean): Measure {
+function local(name: string, against: string, order: boolean, row: Row): Measure {
   const request = { callers: 64, ms: MS, order };
   return {
-    ...{ name, against, rows: [{ ...RATE, title }] },
+    ...{ name, against, rows: [row] },
     granary: { programs: ['local'], request },
     baseline: { programs: ['plain'], request },
   };
 }
 
-function activations(name: string, title: string, store: boolean): Measure {
+function activations(name: string, store: boolean, row: Row): Measure {
   const request = { callers: 64, count: 50_000, store };
   return {
-    ...{ name, against: 'new object in a Map', rows: [{ ...RATE, title }] },
+    ...{ name, against: 'new object in a Map', rows: [row] },
     granary: { programs: ['activations'], request },
     baseline: { programs: ['plain-activations'], request },
   };
+}
+
+function heap(): Measure {
+  const row: Row = {
+    ...{ field: 'bytes', title: 'heap per idle activation', unit: 'B', more: false },
+    ...{ steady: true, goal: { value: 900 } },
+  };
+  return {
+    ...{ name: 'heap', against: 'object in a Map', rows: [row], fresh: true },
+    granary: { programs: ['heap'], request: { count: 100_000, plain: false } },
+    baseline: { programs: ['heap'], request: { count: 100_000, plain: true } },
+  };
+}
+
+/** Those with the names, or all. */
+export function chosen(names: readonly string[] | undefined, among = MEASURES): readonly Measure[] {
+  if (!names) return among;
+  return names.map((name) => {
+    const measure = among.find((each) => each.name === name);
+    if (!measure) throw new Error(`there is no measure '${name}'; see --help`);
+    return measure;
+  });
 }

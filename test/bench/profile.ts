@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TemporaryFolder } from '../support/processes.ts';
+import { Asked, type Place } from './asked.ts';
 import type { Measure } from './measures.ts';
-import { Asked, type Place } from './rounds.ts';
 
 /** What `node --cpu-prof` writes, as far as it is read here. */
 interface CpuProfile {

@@ -38,6 +38,10 @@ export class NatsServer {
     return this.#folder.path;
   }
 
+  get pid(): number {
+    return this.#program?.pid ?? 0;
+  }
+
   /** Its log. */
   get output(): string {
     return this.#program?.output ?? '';

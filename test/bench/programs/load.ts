@@ -1,7 +1,21 @@
+import { processorUs } from './session.ts';
+
 export interface Load {
   /** Loops that each await one call after the other. */
   readonly callers: number;
   readonly ms: number;
+}
+
+/** How many calls were made, at what rate, and the processor time that this process took for all of them. */
+export interface Rate {
+  readonly perSecond: number;
+  readonly calls: number;
+  readonly cpuUs: number;
+}
+
+export interface Times {
+  readonly medianUs: number;
+  readonly p99Us: number;
 }
 
 /** Looking at the clock costs about as much as a plain async call: it is done once in so many calls. */
@@ -14,9 +28,10 @@ const CALLS_PER_LOOK = 256;
 export async function callsPerSecond(
   { callers, ms }: Load,
   call: (random: number, caller: number) => Promise<unknown>,
-): Promise<{ perSecond: number }> {
+): Promise<Rate> {
   let calls = 0;
   let running = true;
+  const rate = rated();
   const start = performance.now();
   const loop = async (caller: number): Promise<void> => {
     let random = Math.imul(caller + 1, 0x9e3779b1) >>> 0;
@@ -27,15 +42,16 @@ export async function callsPerSecond(
     }
   };
   await Promise.all(Array.from({ length: callers }, (_, caller) => loop(caller)));
-  return { perSecond: (calls * 1_000) / (performance.now() - start) };
+  return rate(calls);
 }
 
 /** One call at a time: what the median and the slowest hundredth take, in microseconds. */
 export async function callTimes(
   ms: number,
   call: (random: number) => Promise<unknown>,
-): Promise<{ medianUs: number; p99Us: number }> {
+): Promise<Rate & Times> {
   const times: number[] = [];
+  const rate = rated();
   const start = performance.now();
   for (let before = start; before - start < ms; ) {
     await call(times.length);
@@ -43,6 +59,11 @@ export async function callTimes(
     times.push((after - before) * 1_000);
     before = after;
   }
+  return { ...rate(times.length), ...quantiles(times) };
+}
+
+/** Sorts them. */
+export function quantiles(times: number[]): Times {
   times.sort((a, b) => a - b);
   const at = (share: number) => times[Math.floor(times.length * share)] as number;
   return { medianUs: at(0.5), p99Us: at(0.99) };
@@ -52,12 +73,22 @@ export async function callTimes(
 export async function allPerSecond(
   { callers, count }: { callers: number; count: number },
   call: (index: number) => Promise<unknown>,
-): Promise<{ perSecond: number }> {
+): Promise<Rate> {
   let next = 0;
-  const start = performance.now();
+  const rate = rated();
   const loop = async (): Promise<void> => {
     while (next < count) await call(next++);
   };
   await Promise.all(Array.from({ length: callers }, loop));
-  return { perSecond: (count * 1_000) / (performance.now() - start) };
+  return rate(count);
+}
+
+/** Starts to measure; returns what ends it. */
+function rated(): (calls: number) => Rate {
+  const [start, cpuBefore] = [performance.now(), processorUs()];
+  return (calls) => ({
+    perSecond: (calls * 1_000) / (performance.now() - start),
+    calls,
+    cpuUs: processorUs() - cpuBefore,
+  });
 }

@@ -1,7 +1,7 @@
 import { connect } from 'nats';
-import { ready, setting } from './session.ts';
+import { serve, setting } from './session.ts';
 
 const connection = await connect({ servers: setting('NATS_URL') });
 connection.subscribe('bench.echo', { callback: (_error, message) => message.respond(message.data) });
 await connection.flush();
-ready();
+await serve();

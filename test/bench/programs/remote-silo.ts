@@ -1,8 +1,8 @@
 import { Silo } from 'granary';
 import { nats } from 'granary/nats';
 import { Counter } from './grains.ts';
-import { ready, setting } from './session.ts';
+import { serve, setting } from './session.ts';
 
 const transport = nats({ servers: setting('NATS_URL') });
 await Silo.start({ cluster: setting('CLUSTER'), grains: [Counter], transport });
-ready();
+await serve();
