@@ -1,6 +1,6 @@
 import { OverloadedError, StoreError } from '../framework/errors.ts';
 import type { RecordId } from '../framework/storage/grain-store.ts';
-import { grainOf, recordKey } from './record.ts';
+import { compareRecords, grainOf } from './record.ts';
 import { NotSentError, type SqlFailure, sqlFailure } from './sql-database.ts';
 
 /**
@@ -8,6 +8,10 @@ import { NotSentError, type SqlFailure, sqlFailure } from './sql-database.ts';
  * log. So while as many statements run as the database takes, what arrives waits, and goes with the next
  * statement, all of it together. Nobody waits for a batch to fill: under no load a write leaves at the end of
  * its tick, and the more arrive, the larger the batches become by themselves.
+ *
+ * What waits is shared out among the slots that are free. A single statement with all of it would be answered
+ * at once: everybody who waited goes on in one tick and comes back in the next, again as one statement, and
+ * process and database take turns for ever. In parts, one works while the other does.
  */
 export const BATCH_LIMITS = Object.freeze({
   /**
@@ -15,6 +19,8 @@ export const BATCH_LIMITS = Object.freeze({
    * first of it waits for the last.
    */
   rows: 1_000,
+  /** Records that are not shared out: below this a second statement costs more than it gains. */
+  unsharedRows: 64,
   /** Records that one statement reads: nobody knows how large they are, and the answer is in memory whole. */
   readRows: 250,
   /** Bytes of data in one statement: some milliseconds of a network. A larger record goes alone. */
@@ -39,7 +45,6 @@ export interface Operation {
 
 interface Waiting<Op, R> {
   readonly op: Op;
-  readonly record: string;
   readonly sinceMs: number;
   resolve(result: R): void;
   reject(error: Error): void;
@@ -62,10 +67,13 @@ export class StatementSlots {
     this.#waiters.push(onFree);
   }
 
-  take(heldByKind: number): boolean {
-    if (this.#free === 0 || heldByKind >= this.#perKind) return false;
+  /** How many a kind may take that holds so many. */
+  freeTo(heldByKind: number): number {
+    return Math.min(this.#free, this.#perKind - heldByKind);
+  }
+
+  take(): void {
     this.#free -= 1;
-    return true;
   }
 
   free(): void {
@@ -95,7 +103,8 @@ export class GroupCommit<Op extends Operation, R> {
   #waiting: Waiting<Op, R>[] = [];
   #waitingBytes = 0;
   #running = 0;
-  #scheduled = false;
+  /** When the tick began whose operations leave at its end. */
+  #sinceMs: number | undefined;
   #onIdle: (() => void)[] = [];
 
   constructor(kind: StatementKind<Op, R>, slots: StatementSlots) {
@@ -111,17 +120,21 @@ export class GroupCommit<Op extends Operation, R> {
     ) {
       return Promise.reject(this.#overloaded(op));
     }
+    const sinceMs = this.#sinceMs ?? this.#schedule();
+    this.#waitingBytes += op.bytes;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ op, record: recordKey(op.id), sinceMs: performance.now(), resolve, reject });
-      this.#waitingBytes += op.bytes;
-      if (this.#scheduled) return;
-      this.#scheduled = true;
-      // After the microtasks: turns that one message started reach their saves there.
-      process.nextTick(() => {
-        this.#scheduled = false;
-        this.#start();
-      });
+      this.#waiting.push({ op, sinceMs, resolve, reject });
     });
+  }
+
+  /** After the microtasks: turns that one message started reach their saves there. */
+  #schedule(): number {
+    process.nextTick(() => {
+      this.#sinceMs = undefined;
+      this.#start();
+    });
+    this.#sinceMs = performance.now();
+    return this.#sinceMs;
   }
 
   /** Resolves when nothing waits and nothing runs. */
@@ -135,9 +148,12 @@ export class GroupCommit<Op extends Operation, R> {
   }
 
   #start(): void {
-    while (this.#waiting.length > 0 && this.#slots.take(this.#running)) {
+    for (;;) {
+      const free = this.#slots.freeTo(this.#running);
+      if (this.#waiting.length === 0 || free <= 0) return;
+      this.#slots.take();
       this.#running += 1;
-      const batch = this.#next();
+      const batch = this.#next(Math.ceil(this.#waiting.length / free));
       void this.#run(batch).finally(() => {
         this.#running -= 1;
         this.#slots.free();
@@ -146,18 +162,15 @@ export class GroupCommit<Op extends Operation, R> {
     }
   }
 
-  /** Takes the oldest that fit into one statement. */
-  #next(): Waiting<Op, R>[] {
+  /** Takes the oldest that fit into one statement, not many more than `share`. */
+  #next(share: number): Waiting<Op, R>[] {
     const batch: Waiting<Op, R>[] = [];
+    const rows = Math.min(this.#kind.rows, Math.max(share, BATCH_LIMITS.unsharedRows));
     const oldest = performance.now() - this.#kind.waitMs;
     let bytes = 0;
     let taken = 0;
     for (const next of this.#waiting) {
-      if (
-        batch.length === this.#kind.rows ||
-        (batch.length > 0 && bytes + next.op.bytes > BATCH_LIMITS.bytes)
-      )
-        break;
+      if (batch.length === rows || (batch.length > 0 && bytes + next.op.bytes > BATCH_LIMITS.bytes)) break;
       taken += 1;
       this.#waitingBytes -= next.op.bytes;
       if (next.sinceMs < oldest) {
@@ -173,7 +186,7 @@ export class GroupCommit<Op extends Operation, R> {
       }
     }
     this.#waiting = this.#waiting.slice(taken);
-    return batch.sort((a, b) => (a.record < b.record ? -1 : a.record > b.record ? 1 : 0));
+    return batch.sort((a, b) => compareRecords(a.op.id, b.op.id));
   }
 
   async #run(batch: readonly Waiting<Op, R>[], attempt = 1): Promise<void> {

@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import pg from 'pg';
 import { InvalidConfigError, StoreError } from '../framework/errors.ts';
+import { inBinary } from './binary-arrays.ts';
 import { NotSentError, type SqlDatabase, type SqlQuery, type SqlRow, sqlFailure } from './sql-database.ts';
 import { SESSION_SETTINGS } from './sql-statements.ts';
 
@@ -159,7 +160,7 @@ async function run(
   params: readonly unknown[],
   more: StatementOptions = {},
 ): Promise<SqlRow[]> {
-  const { rows } = await client.query<SqlRow>({ text, values: [...params], ...more });
+  const { rows } = await client.query<SqlRow>({ text, values: params.map(inBinary), ...more });
   return rows;
 }
 

@@ -9,6 +9,13 @@ export function recordKey(id: RecordId): string {
   return `${id.type.length}:${id.key.length}:${id.type}${id.key}${id.name}`;
 }
 
+/** An order of records, the same in every process. The key comes first: it is what differs most often. */
+export function compareRecords(a: RecordId, b: RecordId): number {
+  if (a.key !== b.key) return a.key < b.key ? -1 : 1;
+  if (a.type !== b.type) return a.type < b.type ? -1 : 1;
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}
+
 /** The grain that a record belongs to, as errors name it. */
 export function grainOf(id: RecordId): string {
   return `${id.type}/${id.key}`;

@@ -3,8 +3,9 @@ import type { SqlStatement } from './sql-database.ts';
 import { quoted } from './sql-schema.ts';
 
 /**
- * The four statements, each for many records at once: arrays in, one row out for every record that it
- * succeeded for, with its position `n` in the arrays, from 1 (an insert returns more: see there).
+ * The four statements, each for many records at once: arrays in, and out the positions `n` in the arrays,
+ * from 1, of the records that it succeeded for. A read returns a row for each; the others one row for all,
+ * with lists (an insert lists more: see there), which costs both ends less than a row each.
  *
  * **Data** travels as one byte string with each record's offset and length. An array of `bytea` would be sent
  * as hexadecimal text, twice the size; this is binary as it is.
@@ -28,6 +29,7 @@ export interface SqlStatements {
   readonly clear: SqlStatement;
 }
 
+const LISTED = `string_agg(n::text, ' ') AS n, string_agg(etag::text, ' ') AS etags`;
 const SAME_RECORD = 'r.type = i.type AND r.key = i.key AND r.name = i.name';
 
 export function sqlStatements(schema: string): SqlStatements {
@@ -41,8 +43,8 @@ export function sqlStatements(schema: string): SqlStatements {
         JOIN ${records} r ON ${SAME_RECORD}`,
     },
     // An insert can return only what is in the table, and a text does not come back from every driver as it
-    // went (PGlite drops a byte order mark). So the etags come first, with their positions, and those that
-    // were inserted come again, at position 0.
+    // went (PGlite drops a byte order mark). So all etags come, with their positions, and beside them those
+    // that were inserted. Joining the two here would compare each with each.
     insert: {
       name: 'granary_insert',
       text: `WITH fresh AS MATERIALIZED (
@@ -54,7 +56,7 @@ export function sqlStatements(schema: string): SqlStatements {
           SELECT type, key, name, substring($4::bytea FROM start FOR length), etag FROM fresh ORDER BY n
           ON CONFLICT (type, key, name) DO NOTHING
           RETURNING r.etag)
-        SELECT n::int AS n, etag::text AS etag FROM fresh UNION ALL SELECT 0, etag::text FROM inserted`,
+        SELECT ${LISTED}, (SELECT string_agg(etag::text, ' ') FROM inserted) AS inserted FROM fresh`,
     },
     update: {
       name: 'granary_update',
@@ -63,12 +65,14 @@ export function sqlStatements(schema: string): SqlStatements {
           FROM unnest($1::text[], $2::text[], $3::text[], $5::int[], $6::int[], $7::bigint[])
             WITH ORDINALITY AS i (type, key, name, start, length, etag, n)
           JOIN ${records} r ON ${SAME_RECORD} AND r.etag = i.etag
-          ORDER BY i.n FOR NO KEY UPDATE OF r)
-        UPDATE ${records} r
-        SET data = substring($4::bytea FROM locked.start FOR locked.length), etag = ${newEtag},
-          updated_at = now()
-        FROM locked WHERE r.ctid = locked.place
-        RETURNING locked.n::int AS n, r.etag::text AS etag`,
+          ORDER BY i.n FOR NO KEY UPDATE OF r),
+        updated AS (
+          UPDATE ${records} r
+          SET data = substring($4::bytea FROM locked.start FOR locked.length), etag = ${newEtag},
+            updated_at = now()
+          FROM locked WHERE r.ctid = locked.place
+          RETURNING locked.n, r.etag)
+        SELECT ${LISTED} FROM updated`,
     },
     clear: {
       name: 'granary_clear',
@@ -77,9 +81,11 @@ export function sqlStatements(schema: string): SqlStatements {
           FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
             WITH ORDINALITY AS i (type, key, name, etag, n)
           JOIN ${records} r ON ${SAME_RECORD} AND r.etag = i.etag
-          ORDER BY i.n FOR UPDATE OF r)
-        DELETE FROM ${records} r USING locked WHERE r.ctid = locked.place
-        RETURNING locked.n::int AS n`,
+          ORDER BY i.n FOR UPDATE OF r),
+        cleared AS (
+          DELETE FROM ${records} r USING locked WHERE r.ctid = locked.place
+          RETURNING locked.n, r.etag)
+        SELECT ${LISTED} FROM cleared`,
     },
   };
 }

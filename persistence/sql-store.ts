@@ -7,7 +7,7 @@ import {
 import type { GrainStore, RecordId, StoredRecord } from '../framework/storage/grain-store.ts';
 import { BATCH_LIMITS, GroupCommit, type Operation, StatementSlots } from './group-commit.ts';
 import { conflictOn, grainOf } from './record.ts';
-import type { SqlDatabase } from './sql-database.ts';
+import type { SqlDatabase, SqlRow } from './sql-database.ts';
 import { migrate } from './sql-schema.ts';
 import { namesOf, packed, sqlStatements } from './sql-statements.ts';
 
@@ -100,9 +100,11 @@ export class SqlStore implements GrainStore {
     const session = this.#open(checked(id));
     if (data.byteLength > RECORD_LIMITS.dataBytes) throw tooLarge(id, data);
     // A copy: the statement is built later, and the caller may go on with its buffer.
-    const write = { id, data: new Uint8Array(data), bytes: data.byteLength };
-    if (etag === undefined) return session.inserts.submit(write);
-    return session.updates.submit({ ...write, etag: checkedEtag(id, etag) });
+    // `Buffer.from` takes it from the pool; small arrays of their own cost more than the rest of this.
+    const copied = Buffer.from(data);
+    const bytes = data.byteLength;
+    if (etag === undefined) return session.inserts.submit({ id, data: copied, bytes });
+    return session.updates.submit({ id, data: copied, bytes, etag: checkedEtag(id, etag) });
   }
 
   async clear(id: RecordId, etag: string | undefined): Promise<void> {
@@ -162,28 +164,22 @@ function sessionOn(database: SqlDatabase, { schema, waitMs }: SqlStoreOptions): 
       ...namesOf(ops.map((op) => op.id)),
       ...packed(ops.map((op) => op.data)),
     ]);
-    const inserted = new Set(rows.filter((row) => row.n === 0).map((row) => row.etag));
-    const etags = new Map(
-      rows.filter((row) => inserted.has(row.etag)).map((row) => [row.n, String(row.etag)]),
-    );
-    return ops.map((op, index) => etags.get(index + 1) ?? conflictOn(op.id));
+    return etagsOf(ops, rows, new Set(listed(rows[0]?.inserted)));
   };
   const update = async (ops: readonly Update[]) => {
-    const params = [
+    const rows = await database.query(sql.update, [
       ...namesOf(ops.map((op) => op.id)),
       ...packed(ops.map((op) => op.data)),
-      ops.map((op) => op.etag),
-    ];
-    const etags = new Map((await database.query(sql.update, params)).map((row) => [row.n, String(row.etag)]));
-    return ops.map((op, index) => etags.get(index + 1) ?? conflictOn(op.id));
+      ops.map((op) => BigInt(op.etag)),
+    ]);
+    return etagsOf(ops, rows);
   };
   const clear = async (ops: readonly Clear[]) => {
     const rows = await database.query(sql.clear, [
       ...namesOf(ops.map((op) => op.id)),
-      ops.map((op) => op.etag),
+      ops.map((op) => BigInt(op.etag)),
     ]);
-    const cleared = new Set(rows.map((row) => row.n));
-    return ops.map((op, index) => (cleared.has(index + 1) ? undefined : conflictOn(op.id)));
+    return etagsOf(ops, rows).map((result) => (typeof result === 'string' ? undefined : result));
   };
   const change = { changes: true, rows: BATCH_LIMITS.rows, waitMs };
   return {
@@ -203,6 +199,9 @@ function sessionOn(database: SqlDatabase, { schema, waitMs }: SqlStoreOptions): 
  * it.
  */
 function checked(id: RecordId): RecordId {
+  const { type, key, name } = id;
+  const units = type.length + key.length + name.length;
+  if (units <= RECORD_LIMITS.nameBytes && ASCII.test(key) && ASCII.test(type) && ASCII.test(name)) return id;
   const text = `${id.type}${id.key}${id.name}`;
   if (text.includes('\0') || !(text as string & { isWellFormed(): boolean }).isWellFormed()) {
     throw new InvalidKeyError(
@@ -215,6 +214,29 @@ function checked(id: RecordId): RecordId {
     `${grainOf(id)}: type, key and record name have ${bytes} bytes, ` +
       `the limit is ${RECORD_LIMITS.nameBytes}; use a shorter key`,
   );
+}
+
+/** Printable: nearly every name, and nothing more to look at. */
+const ASCII = /^[ -~]*$/;
+
+/** The etag that each operation succeeded with, or its conflict; `among` are those that count. */
+function etagsOf(
+  ops: readonly Operation[],
+  [row]: readonly SqlRow[],
+  among?: ReadonlySet<string>,
+): (string | Error)[] {
+  const results = new Array<string | Error | undefined>(ops.length).fill(undefined);
+  const etags = listed(row?.etags);
+  for (const [index, position] of listed(row?.n).entries()) {
+    const etag = etags[index] as string;
+    if (among === undefined || among.has(etag)) results[Number(position) - 1] = etag;
+  }
+  return results.map((result, index) => result ?? conflictOn((ops[index] as Operation).id));
+}
+
+/** What the statements' lists hold; of nothing the database makes a null. */
+function listed(list: SqlRow[string] | undefined): string[] {
+  return list ? String(list).split(' ') : [];
 }
 
 /** An etag that this store never gave is of no record. */

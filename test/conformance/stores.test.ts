@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { StoreError } from '../../framework/errors.ts';
 import type { GrainStore, RecordId } from '../../framework/storage/grain-store.ts';
 import { describeStore, storeConformance } from '../../framework/testing/store-conformance.ts';
+import { BATCH_LIMITS } from '../../persistence/group-commit.ts';
 import { memory } from '../../persistence/memory.ts';
 import { pglite, postgres } from '../../persistence/postgres.ts';
 import { RECORD_LIMITS } from '../../persistence/sql-store.ts';
@@ -92,6 +93,36 @@ describe('postgres()', () => {
       );
       expect(refused).toMatchObject([{ index: 13, reason: { code: 'STORE_FAILED', grain: 'Account/c13' } }]);
       expect(refused[0]?.reason.message).toContain('was not written');
+    });
+  });
+
+  test('hundreds of writes at once: those refused, in conflict and very large are told apart', async () => {
+    const database = await server.createDatabase();
+    const other = postgres({ url: database });
+    await withStores([postgres({ url: database }), other], async ([store]) => {
+      await sql(database, 'ALTER TABLE granary.records ADD CHECK (octet_length(data) <> 13)');
+      const ids = Array.from({ length: 900 }, (_, index) => account(`m${index}`));
+      const etags = await Promise.all(ids.map((id) => store.write(id, bytes(1), undefined)));
+      const caseOf = (index: number) => {
+        if (index === 450) return { data: new Uint8Array(13), code: 'STORE_FAILED', stored: bytes(1) };
+        if (index % 7 === 0) return { data: bytes(2), code: 'STATE_CONFLICT', stored: bytes(index & 255, 3) };
+        const data = new Uint8Array(index % 300 === 1 ? BATCH_LIMITS.bytes + 1 : 14).fill(index);
+        return { data, code: undefined, stored: data };
+      };
+      const cases = ids.map((_, index) => caseOf(index));
+      for (const [index, { code, stored }] of cases.entries())
+        if (code === 'STATE_CONFLICT') await other.write(ids[index] as RecordId, stored, etags[index]);
+      const results = await Promise.allSettled(
+        ids.map((id, index) => store.write(id, (cases[index] as (typeof cases)[0]).data, etags[index])),
+      );
+      for (const [index, { code, stored }] of cases.entries()) {
+        const result = results[index];
+        const error = result?.status === 'rejected' ? result.reason : undefined;
+        expect([error?.code, error?.grain]).toEqual([code, code && `Account/m${index}`]);
+        const record = await store.read(ids[index] as RecordId);
+        expect(Buffer.compare(record?.data as Uint8Array, stored)).toBe(0);
+        if (result?.status === 'fulfilled') expect(record?.etag).toBe(result.value);
+      }
     });
   });
 

@@ -20,12 +20,13 @@ interface Statement {
 class ManualKind {
   readonly participle = 'written';
   readonly changes = true;
-  readonly rows = ROWS;
+  readonly rows: number;
   readonly waitMs: number;
   readonly statements: Statement[] = [];
 
-  constructor(waitMs = 60_000) {
+  constructor(waitMs = 60_000, rows = ROWS) {
     this.waitMs = waitMs;
+    this.rows = rows;
   }
 
   run(ops: readonly Operation[]): Promise<string[]> {
@@ -42,8 +43,16 @@ function op(key: string, bytes = 0): Operation {
 
 const endOfTick = () => new Promise(setImmediate);
 
-function setUp({ slots = 1, waitMs = 60_000 } = {}) {
-  const kind = new ManualKind(waitMs);
+function submitAll(commits: GroupCommit<Operation, string>, count: number): Promise<string>[] {
+  return Array.from({ length: count }, (_, at) => commits.submit(op(`k${at}`)));
+}
+
+function sizes(kind: ManualKind): number[] {
+  return kind.statements.map((statement) => statement.keys.length);
+}
+
+function setUp({ slots = 1, waitMs = 60_000, rows = ROWS } = {}) {
+  const kind = new ManualKind(waitMs, rows);
   return { kind, commits: new GroupCommit<Operation, string>(kind, new StatementSlots(slots)) };
 }
 
@@ -74,6 +83,35 @@ describe('group commit', () => {
     kind.statements[1]?.succeed();
     await Promise.all(results);
     await commits.idle();
+  });
+
+  test('many that wait are shared out among the slots that are free, and a few are not', async () => {
+    const { kind, commits } = setUp({ slots: 3, rows: 1_000 });
+    const results = submitAll(commits, 300);
+    await endOfTick();
+    // Two of the three slots: one kind never holds all.
+    expect(sizes(kind)).toEqual([150, 150]);
+    results.push(...submitAll(commits, 200));
+    await endOfTick();
+    kind.statements[0]?.succeed();
+    await endOfTick();
+    expect(sizes(kind)).toEqual([150, 150, 200]);
+    for (const at of [1, 2]) kind.statements[at]?.succeed();
+    await Promise.all(results);
+    const few = submitAll(commits, BATCH_LIMITS.unsharedRows);
+    await endOfTick();
+    expect(sizes(kind).slice(3)).toEqual([BATCH_LIMITS.unsharedRows]);
+    kind.statements[3]?.succeed();
+    await Promise.all(few);
+  });
+
+  test('of one record several times among many, each gets its own result', async () => {
+    const { kind, commits } = setUp({ slots: 3, rows: 1_000 });
+    const results = Array.from({ length: 200 }, (_, at) => commits.submit(op(at % 2 ? 'same' : `k${at}`)));
+    await endOfTick();
+    for (const statement of kind.statements) statement.succeed();
+    const texts = await Promise.all(results);
+    expect(texts).toEqual(results.map((_, at) => `wrote ${at % 2 ? 'same' : `k${at}`}`));
   });
 
   test('one kind of statement leaves a slot for the others', async () => {

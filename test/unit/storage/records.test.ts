@@ -69,3 +69,53 @@ test('a record that cannot be read is not overwritten by the fields of before', 
   expect(spoiled).toEqual(['stateConflict']);
   expect((await store.read(id))?.etag).toBe(etag);
 });
+
+test('saves that overlap are written one after the other, each with the fields as they were', async () => {
+  const store = memory();
+  const written: string[] = [];
+  const { note, records } = await notes({
+    ...slow(store),
+    write: async (record, data, etag) => {
+      written.push(`begin ${data.length}`);
+      const result = await slow(store).write(record, data, etag);
+      written.push(`end ${data.length}`);
+      return result;
+    },
+  });
+  const saves: Promise<void>[] = [];
+  for (const text of ['a', 'bb', 'ccc']) {
+    note.text = text;
+    saves.push(records.save(note, 'state'));
+  }
+  await Promise.all(saves);
+  const lengths = written.filter((_, at) => at % 2 === 0).map((line) => Number(line.slice(6)));
+  expect(lengths).toEqual([lengths[0], Number(lengths[0]) + 1, Number(lengths[0]) + 2]);
+  expect(written.filter((_, at) => at % 2 === 1)).toEqual(lengths.map((length) => `end ${length}`));
+  expect((await store.read(id))?.etag).toBe(records.etag('state'));
+});
+
+test('a save that fails spoils the activation, and does not hold up what waits behind it', async () => {
+  const store = memory();
+  const { note, records, spoiled } = await notes(slow(store));
+  await records.save(note, 'state');
+  await store.write(id, new Uint8Array(1), records.etag('state'));
+  const failed = [records.save(note, 'state'), records.clear(note, 'state')].map((write) =>
+    expect(write).rejects.toMatchObject({ code: 'STATE_CONFLICT', grain: 'Note/n' }),
+  );
+  const current = records.isCurrent();
+  await Promise.all(failed);
+  expect(await current).toBe(false);
+  expect(spoiled).toEqual(['stateConflict', 'stateConflict']);
+});
+
+test('a store that throws instead of rejecting is a failed save like any other', async () => {
+  const { note, records, spoiled } = await notes({
+    ...slow(memory()),
+    write: () => {
+      throw new Error('not today');
+    },
+  });
+  await expect(records.save(note, 'state')).rejects.toMatchObject({ code: 'STORE_FAILED', grain: 'Note/n' });
+  await expect(records.save(note, 'state')).rejects.toThrow(/writing record 'state' failed: .*not today/);
+  expect(spoiled).toEqual(['storeFailed', 'storeFailed']);
+});
