@@ -11,7 +11,8 @@ import { machine, reached, table } from './table.ts';
 const HELP = `npm run bench -- [options]
 
 Measures Granary and a baseline in turn, and prints medians and the ratio between them, beside the goal
-that the project has for them and the floor that it promises. \`npm run bench:check\` compares two commits and fails.
+that the project has for them and the floor that it promises. \`npm run bench:check\` compares two
+commits and fails.
 
   --only <name>       only this measure; may be given several times
                       ${MEASURES.map(({ name }) => name).join(', ')}

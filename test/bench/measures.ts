@@ -83,6 +83,12 @@ export const MEASURES: readonly Measure[] = [
     rows: [{ ...RATE, title: 'saved increments, 512 grains', goal: { ratio: 8 }, floor: { ratio: 4 } }],
     needs: ['postgres'],
   },
+  million(),
+  hot(),
+  streams(),
+  shortStreams(),
+  three(),
+  start(),
 ];
 
 function remote(name: string, callers: number, rows: readonly Row[]): Measure {
@@ -121,6 +127,106 @@ function heap(): Measure {
     ...{ name: 'heap', against: 'object in a Map', rows: [row], fresh: true },
     granary: { programs: ['heap'], request: { count: 100_000, plain: false } },
     baseline: { programs: ['heap'], request: { count: 100_000, plain: true } },
+  };
+}
+
+/** Calls among very many idle activations, against the same among few. */
+function million(): Measure {
+  const side = (count: number): Side => ({
+    ...{ programs: ['idle'], node: ['--max-old-space-size=4000'] },
+    request: { count, perSecond: 20_000, ms: MS },
+  });
+  const us = { unit: 'µs', more: false };
+  const ms = { unit: 'ms', more: false };
+  return {
+    ...{ name: 'million', against: '1,000 idle activations' },
+    ...{ granary: side(1_000_000), baseline: side(1_000) },
+    rows: [
+      {
+        ...{ ...us, field: 'p99Us', title: 'a million idle activations: p99 of local calls' },
+        ...{ goal: { ratio: 1.5 } },
+      },
+      { ...us, field: 'medianUs', title: '  their median' },
+      { field: 'perSecond', title: '  local calls, 64 callers', unit: '/s', more: true },
+      { ...ms, field: 'pauseMs', title: '  longest stop of the collector', goal: { value: 100 } },
+      { ...ms, field: 'makingPauseMs', title: '  longest while they were made' },
+    ],
+  };
+}
+
+function hot(): Measure {
+  const side = (grains: number): Side => ({
+    ...{ programs: ['remote-silo', 'remote-caller'], request: { callers: 512, ms: MS, grains } },
+  });
+  const row: Row = { ...RATE, title: 'one hot grain, 512 remote callers' };
+  return {
+    ...{ name: 'hot', against: '1,000 grains', needs: ['nats'], together: true },
+    ...{ granary: side(1), baseline: side(1_000) },
+    rows: [{ ...row, goal: { ratio: 0.6 }, floor: { ratio: 0.4 } }],
+  };
+}
+
+function streams(): Measure {
+  const side = (streaming: boolean): Side => ({
+    ...{ programs: ['streams-silo', 'streams-reader'], request: { streaming, ms: 3 * MS } },
+  });
+  const us = { unit: 'µs', more: false };
+  return {
+    ...{ name: 'streams', against: 'the same, no stream', needs: ['nats'], together: true },
+    ...{ granary: side(true), baseline: side(false) },
+    rows: [
+      { ...us, field: 'p99Us', title: 'calls beside a stream of 8 MB items: p99', goal: { ratio: 3 } },
+      { ...us, field: 'medianUs', title: '  their median' },
+      { field: 'megabytes', title: '  the stream', unit: 'MB/s', more: true },
+      {
+        ...{ field: 'suspicions', title: '  silos suspected', unit: '', more: false },
+        ...{ goal: { value: 0 }, floor: { value: 0 } },
+      },
+    ],
+  };
+}
+
+function shortStreams(): Measure {
+  const request = { callers: 64, ms: MS, items: 10 };
+  return {
+    ...{ name: 'short-streams', against: 'nats requestMany()', needs: ['nats'] },
+    granary: { programs: ['short-streams-silo', 'short-streams-reader'], request },
+    baseline: { programs: ['nats-stream', 'nats-stream-reader'], request },
+    rows: [{ ...RATE, title: 'streams of 10 numbers, 64 readers' }],
+  };
+}
+
+/** What a remote call costs where every process calls and is called, against a caller and a silo. */
+function three(): Measure {
+  const us = { unit: 'µs', more: false };
+  return {
+    ...{ name: 'three', against: 'a client and a silo', needs: ['nats'] },
+    granary: {
+      ...{ programs: ['three-silo', 'three-silo', 'three-silo'], askAll: true },
+      request: { callers: 512, ms: MS, silos: 3 },
+    },
+    baseline: { programs: ['remote-silo', 'remote-caller'], request: { callers: 512, ms: MS } },
+    rows: [
+      {
+        ...{ ...us, field: 'cpuUs', title: 'three silos: processor time of a remote call' },
+        ...{ goal: { ratio: 1.15 }, floor: { ratio: 2 } },
+      },
+      { ...us, field: 'serverUs', title: '  of the nats-server, for each call' },
+      { field: 'perSecond', title: '  remote calls, 512 callers in each', unit: '/s', more: true },
+    ],
+  };
+}
+
+function start(): Measure {
+  const ms = { unit: 'ms', more: false, steady: true };
+  return {
+    ...{ name: 'start', against: 'an empty process', fresh: true },
+    granary: { programs: ['start'], request: {} },
+    baseline: { programs: ['nothing'], request: {} },
+    rows: [
+      { ...ms, field: 'startMs', title: 'Silo.start embedded, to the first answer', goal: { value: 60 } },
+      { ...ms, field: 'importMs', title: "import 'granary'", goal: { value: 120 } },
+    ],
   };
 }
 

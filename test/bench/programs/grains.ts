@@ -10,6 +10,11 @@ export class Counter extends Grain {
     this.count += by;
     return this.count;
   }
+
+  @method()
+  async where(): Promise<string> {
+    return this.context.silo;
+  }
 }
 
 export class PlainCounter {
@@ -81,6 +86,26 @@ export class OrderTaker extends Grain {
 export class PlainOrderTaker {
   async take(order: Order): Promise<number> {
     return order.lines.length;
+  }
+}
+
+/** Streams: of large items without an end, of small ones up to a number. */
+@grain()
+export class Source extends Grain {
+  @method()
+  async *items(bytes: number): AsyncGenerator<Uint8Array> {
+    const item = new Uint8Array(bytes).fill(7);
+    for (;;) yield item;
+  }
+
+  @method()
+  async *numbers(count: number): AsyncGenerator<number> {
+    for (let number = 0; number < count; number++) yield number;
+  }
+
+  @method()
+  async where(): Promise<string> {
+    return this.context.silo;
   }
 }
 

@@ -92,3 +92,28 @@ function rated(): (calls: number) => Rate {
     cpuUs: processorUs() - cpuBefore,
   });
 }
+
+/**
+ * Calls at a fixed rate, as if by callers who know nothing of each other: each is timed from the moment when
+ * it was due, so that what stops the process counts for all calls that it keeps waiting.
+ */
+export async function pacedTimes(
+  { perSecond, ms }: { perSecond: number; ms: number },
+  call: (random: number) => Promise<unknown>,
+): Promise<Times> {
+  const times: number[] = [];
+  const spacing = 1_000 / perSecond;
+  const start = performance.now();
+  const calls: Promise<void>[] = [];
+  let random = 1;
+  const one = async (due: number): Promise<void> => {
+    random = (Math.imul(random, 1_664_525) + 1_013_904_223) >>> 0;
+    await call(random >>> 8);
+    times.push((performance.now() - due) * 1_000);
+  };
+  for (let due = start; due < start + ms; await new Promise((resolve) => setImmediate(resolve))) {
+    for (; due <= performance.now(); due += spacing) calls.push(one(due));
+  }
+  await Promise.all(calls);
+  return quantiles(times);
+}

@@ -9,5 +9,7 @@ const client = await Client.connect({ cluster: setting('CLUSTER'), transport });
 const counters = Array.from({ length: GRAINS }, (_, key) => client.grain(Counter, key));
 await Promise.all(counters.map((counter) => counter.increment(1)));
 
-const call = (random: number) => (counters[random % GRAINS] as (typeof counters)[0]).increment(1);
-await answer((load: Load) => (load.callers === 1 ? callTimes(load.ms, call) : callsPerSecond(load, call)));
+await answer(({ grains = GRAINS, ...load }: Load & { grains?: number }) => {
+  const call = (random: number) => (counters[random % grains] as (typeof counters)[0]).increment(1);
+  return load.callers === 1 ? callTimes(load.ms, call) : callsPerSecond(load, call);
+});
