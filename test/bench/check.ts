@@ -36,7 +36,7 @@ const SHORT = { ms: 40, count: 5_000 };
 const ROUNDS = 30;
 const WARM_UP_ROUNDS = 10;
 /** Of measures whose rounds have processes of their own: each side is first in one half of them. */
-const FRESH_ROUNDS = 4;
+const FRESH_ROUNDS = 2;
 /** More of them would not tell more: what is undecided then is too near to the bound. */
 const HEATS_MAX = 15;
 
