@@ -20,7 +20,7 @@ export const BATCH_LIMITS = Object.freeze({
    */
   rows: 1_000,
   /** Records that are not shared out: below this a second statement costs more than it gains. */
-  unsharedRows: 64,
+  unsharedRows: 32,
   /** Records that one statement reads: nobody knows how large they are, and the answer is in memory whole. */
   readRows: 250,
   /** Bytes of data in one statement: some milliseconds of a network. A larger record goes alone. */

@@ -1,17 +1,25 @@
 import { PayloadTooLargeError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import { copy } from '../serialization/codec.ts';
+import { copy, isInline } from '../serialization/codec.ts';
 import type { Call } from './call.ts';
 
 /**
- * Refuses arguments that are texts too large together. They are packed with their frame only; a text has at
- * most three times as many bytes as characters.
+ * Whether all arguments travel as they are, in their frame. Refuses texts that are too large together: they
+ * are packed with their frame only. A text has at most three times as many bytes as characters.
  */
-export function checkTexts(call: Call, args: readonly unknown[]): void {
+export function areInline(call: Call, args: readonly unknown[]): boolean {
   let characters = 0;
-  for (const arg of args) if (typeof arg === 'string') characters += arg.length;
-  if (characters * 3 <= LIMITS.callBytes) return;
-  checkSize(call, { length: args.reduce<number>((sum, arg) => sum + Buffer.byteLength(String(arg)), 0) });
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i];
+    if (!isInline(arg)) return false;
+    if (typeof arg === 'string') characters += arg.length;
+  }
+  if (characters * 3 > LIMITS.callBytes) checkSize(call, { length: textBytes(args) });
+  return true;
+}
+
+function textBytes(args: readonly unknown[]): number {
+  return args.reduce<number>((sum, arg) => sum + Buffer.byteLength(String(arg)), 0);
 }
 
 export function checkSize(call: Call, bytes: { readonly length: number }): void {

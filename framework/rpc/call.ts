@@ -25,9 +25,11 @@ export interface Replies {
   notRun(call: Call): void;
 }
 
+export const NO_CHAIN: readonly string[] = Object.freeze([]);
+
 /** One call, where it is made and where it runs. */
 export class Call {
-  readonly caller: NodeAddress;
+  caller: NodeAddress;
   /** The caller's number for it. */
   readonly id: number;
   readonly target: GrainId;
@@ -35,11 +37,11 @@ export class Call {
   args: Arguments;
   /** On this node's monotonic clock. */
   readonly deadline: number;
-  readonly flags: number;
+  flags = 0;
   /** Turns that wait for this call, the outermost first: `<grain id>\n<turn>`. */
-  readonly chain: readonly string[];
+  chain: readonly string[] = NO_CHAIN;
   /** Packed baggage. */
-  readonly baggage: Uint8Array | undefined;
+  baggage: Uint8Array | undefined;
   readonly replies: Replies;
   /** Silos that it has passed through. */
   hops = 0;
@@ -68,17 +70,23 @@ export class Call {
    */
   notAt: readonly [silo: NodeAddress, lastDot: number] | undefined;
 
-  constructor(fields: CallFields) {
-    this.caller = fields.caller;
-    this.id = fields.id;
-    this.target = fields.target;
-    this.method = fields.method;
-    this.args = fields.args;
-    this.deadline = fields.deadline;
-    this.flags = fields.flags;
-    this.chain = fields.chain;
-    this.baggage = fields.baggage;
-    this.replies = fields.replies;
+  /** What every call has. By position: an object with these in it would be made for each call, and cost. */
+  constructor(
+    caller: NodeAddress,
+    id: number,
+    target: GrainId,
+    method: string,
+    args: Arguments,
+    deadline: number,
+    replies: Replies,
+  ) {
+    this.caller = caller;
+    this.id = id;
+    this.target = target;
+    this.method = method;
+    this.args = args;
+    this.deadline = deadline;
+    this.replies = replies;
   }
 
   get oneWay(): boolean {
@@ -94,21 +102,6 @@ export class Call {
     this.onCancel?.();
   }
 }
-
-export interface CallFields {
-  readonly caller: NodeAddress;
-  readonly id: number;
-  readonly target: GrainId;
-  readonly method: string;
-  readonly args: Arguments;
-  readonly deadline: number;
-  readonly flags: number;
-  readonly chain: readonly string[];
-  readonly baggage: Uint8Array | undefined;
-  readonly replies: Replies;
-}
-
-export const NO_CHAIN: readonly string[] = Object.freeze([]);
 
 /** Stands for the activation that a call will run in, before it is known which that is. */
 export class LateCaller implements Caller {

@@ -4,6 +4,7 @@ import { decodeFrame, encodeFrame } from '../serialization/frame.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Endpoint } from '../transport/transport.ts';
 import { FRAME, type Item, isCount, PART } from './frames.ts';
+import { Inbox } from './inbox.ts';
 import { Reassembly } from './reassembly.ts';
 import { ReceivedFrames } from './received-frames.ts';
 
@@ -42,6 +43,7 @@ export class DataLink {
   #lastTicket = 0;
   #lastMessage = 0;
   readonly #received = new ReceivedFrames();
+  readonly #inbox: Inbox;
   /** The highest number that a frame had to a node whose outbox has been let go of. */
   #forgotten = 0;
 
@@ -52,6 +54,10 @@ export class DataLink {
     this.#clock = clock;
     this.#events = events;
     this.#reassembly = new Reassembly(clock);
+    this.#inbox = new Inbox(clock, (from, item) => {
+      if (Array.isArray(item)) this.onItem(from, item);
+      else this.malformed(from);
+    });
   }
 
   attach(endpoint: Endpoint): void {
@@ -92,11 +98,7 @@ export class DataLink {
     const number = frame[2];
     if (!isCount(number) || number === 0) return this.#drop(`a frame without a number from ${from}`);
     if (!this.#received.take(from, number)) return;
-    for (let i = 3; i < frame.length; i++) {
-      const item = frame[i];
-      if (Array.isArray(item)) this.onItem(from, item);
-      else this.#drop(`a malformed item from ${from}`);
-    }
+    this.#inbox.add(from, frame, 3);
   }
 
   /** Counts something that arrived and made no sense. */
@@ -114,6 +116,12 @@ export class DataLink {
 
   /** Sends what is pending now instead of at the end of the tick. */
   readonly flushNow = (): void => this.#flush();
+
+  /** The node is about to go: takes in at once what comes now, and sends what is pending. */
+  finish(): void {
+    this.#inbox.stopSlicing();
+    this.#flush();
+  }
 
   close(): void {
     this.#flush();

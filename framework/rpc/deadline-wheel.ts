@@ -4,12 +4,11 @@ import type { Clock } from '../system/clock.ts';
  * Something with a deadline, a link in the wheel's lists. `slot` (-1: in none) and the links are the wheel's
  * own.
  */
-export interface Expiring {
+export interface Expiring<Self> {
   readonly deadline: number;
   slot: number;
-  before: Expiring | undefined;
-  after: Expiring | undefined;
-  expire(): void;
+  before: Self | undefined;
+  after: Self | undefined;
 }
 
 const TICK_MS = 20;
@@ -20,26 +19,29 @@ const SLOTS = 1024;
  * removing cost a few assignments; an entry expires at most one tick late. The timer runs only while there
  * are entries.
  */
-export class DeadlineWheel {
+export class DeadlineWheel<Entry extends Expiring<Entry>> {
   readonly #clock: Clock;
-  readonly #slots: (Expiring | undefined)[] = new Array(SLOTS).fill(undefined);
+  readonly #expired: (entry: Entry) => void;
+  readonly #slots: (Entry | undefined)[] = new Array(SLOTS).fill(undefined);
   #size = 0;
   #tick = 0;
   /** A wheel that was emptied and filled again has a timer already. */
   #armed = false;
 
-  constructor(clock: Clock) {
+  /** `expired` is told each entry whose deadline has come; the wheel has let go of it by then. */
+  constructor(clock: Clock, expired: (entry: Entry) => void) {
     this.#clock = clock;
+    this.#expired = expired;
   }
 
   get size(): number {
     return this.#size;
   }
 
-  add(entry: Expiring): void {
+  add(entry: Entry, now: number): void {
     this.#size++;
     if (!this.#armed) {
-      this.#tick = Math.floor(this.#clock.now() / TICK_MS);
+      this.#tick = Math.floor(now / TICK_MS);
       this.#arm();
     }
     // One that is due already goes where the wheel comes next.
@@ -53,7 +55,7 @@ export class DeadlineWheel {
   }
 
   /** Takes an entry out; nothing happens when it is in no slot. */
-  remove(entry: Expiring): void {
+  remove(entry: Entry): void {
     if (entry.slot < 0) return;
     const { before, after } = entry;
     if (before) before.after = after;
@@ -80,13 +82,13 @@ export class DeadlineWheel {
   }
 
   #sweep(slot: number, now: number): void {
-    const due: Expiring[] = [];
+    const due: Entry[] = [];
     for (let entry = this.#slots[slot]; entry; entry = entry.after)
       if (entry.deadline <= now) due.push(entry);
     for (const entry of due) {
       if (entry.slot < 0) continue;
       this.remove(entry);
-      entry.expire();
+      this.#expired(entry);
     }
   }
 }

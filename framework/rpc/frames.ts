@@ -1,8 +1,8 @@
 import { isGrainId } from '../identity/grain-id.ts';
-import { isNodeAddress } from '../identity/silo-address.ts';
+import { isNodeAddress, type NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
 import { decodeError, isInline, pack, unpack } from '../serialization/codec.ts';
-import type { Call } from './call.ts';
+import { type Arguments, Call, NO_CHAIN, type Replies } from './call.ts';
 
 /**
  * What travels on the data lane. A frame is `[version, sender, number, item, …]`, each item an array that
@@ -45,14 +45,8 @@ export function errorIn(packed: unknown): Error {
 export function callItem(call: Call, msLeft: number, forwarded: boolean): Item {
   const args =
     call.args instanceof Uint8Array || call.args.every(isInline) ? call.args : pack(call.args, 'args');
-  const item: unknown[] = [
-    ITEM.call,
-    call.id,
-    call.target,
-    call.method,
-    args,
-    Math.max(1, Math.ceil(msLeft)),
-  ];
+  const ms = Math.max(1, Math.ceil(msLeft));
+  const item: unknown[] = [ITEM.call, call.id, call.target, call.method, args, ms];
   const { flags, chain, baggage } = call;
   if (flags === 0 && chain.length === 0 && baggage === undefined && !forwarded) return item;
   item.push(flags, chain, baggage ?? null);
@@ -60,50 +54,47 @@ export function callItem(call: Call, msLeft: number, forwarded: boolean): Item {
   return item;
 }
 
-/** The fields of a call's item, checked. Undefined when it is none. */
-export interface CallParts {
-  readonly id: number;
-  readonly target: string;
-  readonly method: string;
-  readonly args: readonly unknown[] | Uint8Array;
-  readonly msLeft: number;
-  readonly flags: number;
-  readonly chain: readonly string[];
-  readonly baggage: Uint8Array | undefined;
-  readonly caller: string | undefined;
-  readonly hops: number;
-  readonly notAt: readonly [string, number] | undefined;
-}
-
-export function parseCall(item: Item): CallParts | undefined {
-  const [, id, target, method, args, msLeft, flags = 0, chain = [], baggage, caller, hops = 0, notAt] = item;
+/**
+ * The call in an item that `from` has sent, which arrived `now`; `replies` answers it. Undefined when it is
+ * none. Anybody may send anything: each element is looked at before it is used.
+ */
+export function parseCall(item: Item, from: NodeAddress, now: number, replies: Replies): Call | undefined {
+  const [, id, target, method, args, msLeft] = item;
   if (!isCount(id) || !isGrainId(target) || typeof method !== 'string' || method.length > LIMITS.nameChars)
     return undefined;
-  if (!(args instanceof Uint8Array) && !(Array.isArray(args) && args.every(isInline))) return undefined;
-  if (!isCount(msLeft) || msLeft > LIMITS.callTimeoutMaxMs || !isCount(flags) || !isCount(hops))
-    return undefined;
-  if (
-    !Array.isArray(chain) ||
-    chain.length > LIMITS.chainDepth ||
-    !chain.every((link) => typeof link === 'string')
-  ) {
-    return undefined;
-  }
-  if (!(baggage === undefined || baggage === null || isBaggage(baggage))) return undefined;
-  if (!(caller === undefined || isNodeAddress(caller))) return undefined;
-  return {
-    id,
-    target,
-    method,
-    args,
-    msLeft,
-    flags,
-    chain,
-    baggage: baggage ?? undefined,
-    caller,
-    hops,
-    notAt: isNotAt(notAt) ? notAt : undefined,
-  };
+  if (!isArguments(args) || !isCount(msLeft) || msLeft > LIMITS.callTimeoutMaxMs) return undefined;
+  const call = new Call(from, id, target, method, args, Math.ceil(now + msLeft), replies);
+  return item.length === PLAIN_LENGTH || parseRest(call, item, from) ? call : undefined;
+}
+
+/** False when what follows is malformed. */
+function parseRest(call: Call, item: Item, from: NodeAddress): boolean {
+  const [flags = 0, chain = NO_CHAIN, baggage, caller = from, hops = 0, notAt] = item.slice(PLAIN_LENGTH);
+  if (!isCount(flags) || !isChain(chain) || !isNodeAddress(caller) || !isCount(hops)) return false;
+  if (!(baggage === undefined || baggage === null || isBaggage(baggage))) return false;
+  call.flags = flags;
+  call.chain = chain;
+  call.baggage = baggage ?? undefined;
+  call.caller = caller;
+  call.hops = hops;
+  // Only a silo itself can say that it has nothing.
+  if (isNotAt(notAt) && notAt[0] === from) call.notAt = notAt;
+  return true;
+}
+
+/** Elements of a call's item where all that follow have their usual value. */
+const PLAIN_LENGTH = 6;
+
+function isArguments(value: unknown): value is Arguments {
+  return value instanceof Uint8Array || (Array.isArray(value) && value.every(isInline));
+}
+
+function isChain(value: unknown): value is readonly string[] {
+  return (
+    Array.isArray(value) &&
+    value.length <= LIMITS.chainDepth &&
+    value.every((link) => typeof link === 'string')
+  );
 }
 
 export function isCount(value: unknown): value is number {

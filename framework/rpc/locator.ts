@@ -3,6 +3,12 @@ import type { NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
 import type { Cluster } from '../membership/cluster.ts';
 
+/** A call, which keeps its grain's partition once that is computed. */
+interface Located {
+  readonly target: GrainId;
+  partition: number;
+}
+
 /**
  * Which silo to send a call to, without asking anybody: where the grain answered from last, if that was not
  * where the ring puts it; else where the ring puts it. Being wrong is safe, the silo that gets the call
@@ -16,22 +22,29 @@ export class Locator {
     this.#cluster = cluster;
   }
 
-  locate(id: GrainId): NodeAddress | undefined {
+  locate(call: Located): NodeAddress | undefined {
     const { era } = this.#cluster;
     if (this.#known.size > 0) {
-      const known = this.#known.get(id);
+      const known = this.#known.get(call.target);
       if (known !== undefined) {
         if (era.present.has(known)) return known;
-        this.#known.delete(id);
+        this.#known.delete(call.target);
       }
     }
-    return era.primaryAddress(era.ring.partitionOf(id));
+    return this.#home(call);
+  }
+
+  /** Where the ring puts it. */
+  #home(call: Located): NodeAddress | undefined {
+    const { era } = this.#cluster;
+    if (call.partition < 0) call.partition = era.ring.partitionOf(call.target);
+    return era.primaryAddress(call.partition);
   }
 
   /** A grain has answered from `silo`. */
-  learn(id: GrainId, silo: NodeAddress): void {
-    const { era } = this.#cluster;
-    const home = era.primaryAddress(era.ring.partitionOf(id)) === silo;
+  learn(call: Located, silo: NodeAddress): void {
+    const { target: id } = call;
+    const home = this.#home(call) === silo;
     if (home && this.#known.size === 0) return;
     this.#known.delete(id);
     if (home) return;

@@ -73,7 +73,7 @@ export class Node {
 
   /** Sends what is pending and disconnects. Never rejects. */
   async close(): Promise<void> {
-    this.link.flushNow();
+    this.link.finish();
     await this.endpoint.close();
     this.link.close();
     this.control.close();

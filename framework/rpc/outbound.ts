@@ -6,32 +6,32 @@ import {
   SiloUnavailableError,
 } from '../errors.ts';
 import type { Caller, OutgoingCall } from '../grain/reference.ts';
-import type { GrainId } from '../identity/grain-id.ts';
 import { isNodeAddress, type NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
-import type { Cluster, Departure, Era } from '../membership/cluster.ts';
-import { copy, copyError, isInline, pack, unpack } from '../serialization/codec.ts';
+import type { Cluster } from '../membership/cluster.ts';
+import { copy, copyError, pack, unpack } from '../serialization/codec.ts';
 import { aboutGrain } from './about-grain.ts';
-import { checkSize, checkTexts, takeArguments } from './arguments.ts';
+import { areInline, checkSize, takeArguments } from './arguments.ts';
 import { mergeBaggage } from './baggage.ts';
-import { type CallFields, FLAGS, LateCaller, NO_CHAIN, type Replies } from './call.ts';
-import { publishMade, publishRetried, publishSettled } from './call-events.ts';
+import { FLAGS, LateCaller, type Replies } from './call.ts';
+import { publishMade, publishSettled } from './call-events.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
-import { callItem, errorIn, ITEM, type Item, isCount } from './frames.ts';
+import { callItem, errorIn, ITEM, type Item } from './frames.ts';
 import { Locator } from './locator.ts';
 import type { Node } from './node.ts';
 import { OpenStreams } from './open-streams.ts';
-import { CallOutcome, type Outcome, PendingCall } from './pending-call.ts';
+import { type Outcome, PendingCall, PromisedOutcome } from './pending-call.ts';
 import { PendingCalls } from './pending-calls.ts';
-import { WaitingCalls } from './waiting-calls.ts';
+import { SecondAttempts } from './second-attempts.ts';
+import type { WaitingCalls } from './waiting-calls.ts';
 
 export interface OutboundOptions {
   readonly node: Node;
   readonly cluster: Cluster;
   /** Deadline of calls for which nobody chose one, in milliseconds. */
   readonly callTimeoutMs: number;
-  /** Takes calls for this node itself; a client has none. */
-  readonly deliver?: (call: PendingCall) => void;
+  /** Takes calls for this node itself, at a moment; a client has none. */
+  readonly deliver?: (call: PendingCall, now: number) => void;
 }
 
 /** What a call inherits from the turn that makes it. */
@@ -44,37 +44,26 @@ export interface CallOrigin {
   readonly binder: Caller;
 }
 
-/** How long answers of a silo that left in order may still be on their way. */
-const LAST_WORDS_MS = 1_000;
-/** How long it may take to hear that nobody received a frame: two round trips, many times over. */
-const BOUNCE_MS = 100;
-
 /**
- * Calls that this node has made: finds the silo, keeps the deadline, tries again what is known not to have
- * run, and settles each call once.
- *
- * A call is *not sent* until a frame has left with it, and again when the transport says that nobody received
- * that frame, or a silo says that it could not run it. In that state it is sent again as often as the
- * deadline allows. Once *sent*, the loss of the silo that has it leaves the outcome unknown: then only
- * methods that are read-only or idempotent are tried again.
+ * Calls that this node has made: finds the silo, keeps the deadline, and settles each call once. The way of a
+ * call: `invoke` makes it, `#start` notes that it waits, `#route` hands it to this silo's dispatcher or sends
+ * it, and an answer comes back by `value` and `error` from this silo, by `received` from another.
  */
 export class Outbound implements Replies {
   readonly #options: OutboundOptions;
   readonly #node: Node;
   readonly #pending = new PendingCalls();
-  readonly #wheel: DeadlineWheel;
+  readonly #wheel: DeadlineWheel<PendingCall>;
+  readonly #attempts: SecondAttempts;
   readonly #waiting: WaitingCalls;
   readonly #streams: OpenStreams;
-  /** Silos that have nothing more to say. */
-  readonly #gone = new Set<NodeAddress>();
   readonly locator: Locator;
   #stopped = false;
 
   constructor(options: OutboundOptions) {
     this.#options = options;
     this.#node = options.node;
-    this.#wheel = new DeadlineWheel(options.node.clock);
-    this.#waiting = new WaitingCalls(options.node, (calls) => this.#routeAll(calls));
+    this.#wheel = new DeadlineWheel(options.node.clock, (call) => this.#expired(call));
     this.#streams = new OpenStreams(options.node, {
       cancel: (call, error) => this.#cancel(call, error),
       settle: (call, from, error) => {
@@ -84,7 +73,12 @@ export class Outbound implements Replies {
       },
     });
     this.locator = new Locator(options.cluster);
-    options.cluster.onEra((era, departed) => this.#eraChanged(era, departed));
+    this.#attempts = new SecondAttempts({
+      ...{ node: options.node, cluster: options.cluster, pending: this.#pending, locator: this.locator },
+      route: (call) => this.#route(call, this.#node.clock.now()),
+      fail: (call, error) => this.#fail(call, error),
+    });
+    this.#waiting = this.#attempts.waiting;
   }
 
   /** Calls that a turn has made and waits for. */
@@ -107,13 +101,14 @@ export class Outbound implements Replies {
   }
 
   invoke(outgoing: OutgoingCall, origin: CallOrigin): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const outcome = new CallOutcome(resolve, reject, (call) => this.expired(call));
-      const call = this.#create(outgoing, origin, outcome, false);
-      if (!call) return;
-      if (call.oneWay) resolve(undefined);
-      this.#start(call, outgoing.options?.signal);
-    });
+    const outcome = new PromisedOutcome();
+    const now = this.#node.clock.now();
+    const call = this.#create(outgoing, origin, outcome, false, now);
+    if (call) {
+      if (call.oneWay) outcome.resolve(undefined);
+      this.#start(call, outgoing.options?.signal, now);
+    }
+    return outcome.promise;
   }
 
   stream(outgoing: OutgoingCall, origin: CallOrigin): AsyncIterableIterator<unknown> {
@@ -124,8 +119,9 @@ export class Outbound implements Replies {
     });
     return this.#streams.read(origin.binder, (outcome) => {
       if (!args) return void outcome.reject(refused);
-      const call = this.#create({ ...outgoing, args }, origin, outcome, true);
-      if (call) this.#start(call, outgoing.options?.signal);
+      const now = this.#node.clock.now();
+      const call = this.#create({ ...outgoing, args }, origin, outcome, true, now);
+      if (call) this.#start(call, outgoing.options?.signal, now);
       return call;
     });
   }
@@ -171,29 +167,15 @@ export class Outbound implements Replies {
         this.#learn(call, from);
         return this.#fail(call, errorIn(item[2]));
       case ITEM.moved:
-        return this.#moved(call, from, item[2], item[3]);
+        if (isNodeAddress(item[2])) this.#attempts.moved(call, from, item[2], item[3]);
+        return;
       case ITEM.notRun:
-        this.locator.forget(call.target);
-        return this.#again(call, `${from} could not run it`);
+        return this.#attempts.again(call, `${from} could not run it`);
     }
   }
 
-  /**
-   * The call was forwarded. Each silo that it passes tells so for itself, the last one that it stays there:
-   * the word of a later hop may come first. A silo that this node has not heard of may have joined just now.
-   */
-  #moved(call: PendingCall, from: NodeAddress, to: unknown, hops: unknown): void {
-    if (!isNodeAddress(to) || !isCount(hops) || hops < call.hops) return;
-    call.landed = from === to || (call.landed && hops === call.hops);
-    if (hops === call.hops) return;
-    call.hops = hops;
-    call.sentTo = to;
-    call.sentAt = this.#node.clock.now();
-    if (this.#gone.has(to)) this.#doubt(call, to);
-  }
-
   value(call: PendingCall, value: unknown): void {
-    if (!this.#owns(call)) return;
+    if (!this.#pending.has(call)) return;
     let taken: unknown;
     try {
       taken = copy(value, 'result', call.binder);
@@ -204,17 +186,17 @@ export class Outbound implements Replies {
   }
 
   error(call: PendingCall, error: unknown): void {
-    if (this.#owns(call)) this.#fail(call, copyError(error));
+    if (this.#pending.has(call)) this.#fail(call, copyError(error));
   }
 
   item(call: PendingCall, value: unknown): void {
-    if (this.#owns(call)) call.push(copy(value, 'item', call.binder));
+    if (this.#pending.has(call)) call.push(copy(value, 'item', call.binder));
   }
 
   moved(_call: PendingCall, _to: NodeAddress): void {}
 
   notRun(call: PendingCall): void {
-    if (this.#owns(call)) this.#again(call, 'the silo could not run it');
+    if (this.#pending.has(call)) this.#attempts.again(call, 'the silo could not run it');
   }
 
   /**
@@ -223,17 +205,12 @@ export class Outbound implements Replies {
    */
   sendTo(call: PendingCall, to: NodeAddress): void {
     this.locator.forget(call.target);
-    if (this.#owns(call)) this.#send(call, to);
+    if (this.#pending.has(call)) this.#send(call, to, this.#node.clock.now());
   }
 
+  /** Nobody received what was sent with this ticket. */
   undeliverable(to: NodeAddress, ticket: number): void {
-    this.#options.cluster.suspect(to);
-    for (const call of this.#pending.oldestFirst()) {
-      if (call.sentTo === to && call.ticket === ticket && call.progress === 'sent') {
-        this.locator.forget(call.target);
-        this.#again(call, `nobody listens at ${to}`);
-      }
-    }
+    this.#attempts.undeliverable(to, ticket);
   }
 
   /** Fails everything that waits. */
@@ -253,66 +230,64 @@ export class Outbound implements Replies {
    * The grain answered from `from`. Later calls go there directly, but not while earlier ones are still on
    * their way through another silo: they would be overtaken.
    */
-  #learn({ id, target }: PendingCall, from: NodeAddress): void {
-    if (this.locator.locate(target) === from) return;
+  #learn(call: PendingCall, from: NodeAddress): void {
+    const { id, target } = call;
+    if (this.locator.locate(call) === from) return;
     if (this.#pending.size > LIMITS.learnScan) return;
-    const others = this.#pending.oldestFirst().filter((call) => call.target === target && call.id !== id);
-    if (others.every((call) => call.isAheadAt(from))) this.locator.learn(target, from);
+    const others = this.#pending.oldestFirst().filter((each) => each.target === target && each.id !== id);
+    if (others.every((each) => each.isAheadAt(from))) this.locator.learn(call, from);
   }
 
   #create(
-    { target, method, spec, args, options }: OutgoingCall,
+    outgoing: OutgoingCall,
     origin: CallOrigin,
     outcome: Outcome,
     stream: boolean,
+    now: number,
   ): PendingCall | undefined {
+    const { spec, options } = outgoing;
     try {
-      this.#admit(target, method, options?.signal);
+      if (options?.signal?.aborted || this.#stopped || this.#pending.size >= LIMITS.pendingCalls)
+        throw this.#refusal(outgoing);
       const ownMs =
         options?.timeoutMs ??
         spec?.timeoutMs ??
         (stream ? LIMITS.callTimeoutMaxMs : this.#options.callTimeoutMs);
       const oneWay = !stream && (options?.oneWay ?? spec?.oneWay ?? false);
-      const deadline = this.#node.clock.now() + Math.min(Math.max(ownMs, 1), LIMITS.callTimeoutMaxMs);
-      const fields: CallFields = {
-        caller: this.#node.address,
-        id: this.#pending.nextId(),
-        target,
-        method,
-        args,
-        deadline: oneWay ? deadline : Math.min(deadline, origin.deadline),
-        flags: (oneWay ? FLAGS.oneWay : 0) | (stream ? FLAGS.stream : 0),
-        chain: oneWay ? NO_CHAIN : origin.chain,
-        baggage: mergeBaggage(origin.baggage, options?.request),
-        replies: this as Replies,
-      };
-      const call = new PendingCall(fields, origin.binder, outcome);
-      call.spec = spec;
-      this.#takeArguments(call, args);
+      // In whole milliseconds, which V8 keeps in the call itself; a fraction would be an object of its own.
+      const own = Math.ceil(now + Math.min(Math.max(ownMs, 1), LIMITS.callTimeoutMaxMs));
+      const deadline = oneWay ? own : Math.min(own, origin.deadline);
+      const { address } = this.#node;
+      const id = this.#pending.nextId();
+      const call = new PendingCall(outgoing, address, id, deadline, this, origin.binder, outcome);
+      if (oneWay) call.flags = FLAGS.oneWay;
+      else call.chain = origin.chain;
+      if (stream) call.flags = FLAGS.stream;
+      call.baggage = mergeBaggage(origin.baggage, options?.request);
+      this.#takeArguments(call, outgoing.args);
       return call;
     } catch (error) {
-      outcome.reject(aboutGrain(error, target));
+      outcome.reject(aboutGrain(error, outgoing.target));
       return undefined;
     }
   }
 
-  #admit(target: GrainId, method: string, signal: AbortSignal | undefined): void {
-    const where = `${target}.${method}`;
-    const options = { grain: target };
+  /** Why a call is not even tried. */
+  #refusal({ target: grain, method, options: { signal } = {} }: OutgoingCall): Error {
+    const where = `${grain}.${method}`;
+    const options = { grain };
     if (signal?.aborted) {
       const text = `${where}: cancelled before it was sent`;
-      throw new CallCancelledError(text, { ...options, cause: signal.reason });
+      return new CallCancelledError(text, { ...options, cause: signal.reason });
     }
-    if (this.#stopped) throw new SiloUnavailableError(`${where}: this node has stopped`, options);
-    if (this.#pending.size >= LIMITS.pendingCalls) {
-      const text = `${where}: ${LIMITS.pendingCalls} calls of this node wait for an answer; slow down`;
-      throw new OverloadedError(text, options);
-    }
+    if (this.#stopped) return new SiloUnavailableError(`${where}: this node has stopped`, options);
+    const text = `${where}: ${LIMITS.pendingCalls} calls of this node wait for an answer; slow down`;
+    return new OverloadedError(text, options);
   }
 
   /** Arguments belong to the call from here on: copied for this node, packed for another. */
   #takeArguments(call: PendingCall, args: readonly unknown[]): void {
-    if (args.every(isInline)) return checkTexts(call, args);
+    if (areInline(call, args)) return;
     if (this.#options.deliver !== undefined && this.#locate(call) === this.#node.address) {
       const receiver = new LateCaller(call.binder);
       call.receiver = receiver;
@@ -324,10 +299,10 @@ export class Outbound implements Replies {
     }
   }
 
-  #start(call: PendingCall, signal: AbortSignal | undefined): void {
+  #start(call: PendingCall, signal: AbortSignal | undefined, now: number): void {
     this.#pending.add(call);
-    this.#wheel.add(call);
-    if (this.#node.events.active) publishMade(this.#node.events, call, this.#node.clock.now());
+    this.#wheel.add(call, now);
+    if (this.#node.events.active) publishMade(this.#node.events, call, now);
     if (signal) {
       const abort = () =>
         this.#cancel(
@@ -340,7 +315,7 @@ export class Outbound implements Replies {
       signal.addEventListener('abort', abort, { once: true });
       call.onSettled = () => signal.removeEventListener('abort', abort);
     }
-    if (this.#waiting.size === 0 || !this.#waiting.has(call.target)) return this.#route(call);
+    if (this.#waiting.size === 0 || !this.#waiting.has(call.target)) return this.#route(call, now);
     call.obstacle = 'calls made before it could not be sent';
     this.#waiting.add(call);
   }
@@ -348,10 +323,10 @@ export class Outbound implements Replies {
   /** Where a call goes: a worker's stays on its silo. */
   #locate(call: PendingCall): NodeAddress | undefined {
     if (call.spec?.worker && this.#options.deliver) return this.#node.address;
-    return this.locator.locate(call.target);
+    return this.locator.locate(call);
   }
 
-  #route(call: PendingCall): void {
+  #route(call: PendingCall, now: number): void {
     const to = this.#locate(call);
     if (to === undefined) {
       call.obstacle = undefined;
@@ -359,19 +334,18 @@ export class Outbound implements Replies {
     } else if (to === this.#node.address && this.#options.deliver) {
       call.progress = 'local';
       call.sentTo = to;
-      this.#options.deliver(call);
+      this.#options.deliver(call, now);
     } else {
-      this.#send(call, to);
+      this.#send(call, to, now);
     }
   }
 
-  #send(call: PendingCall, to: NodeAddress): void {
+  #send(call: PendingCall, to: NodeAddress, now: number): void {
     try {
-      const now = this.#node.clock.now();
       const item = callItem(call, call.deadline - now, call.hops > 0);
       call.progress = 'sent';
       call.sentTo = to;
-      call.sentAt = now;
+      call.sentAt = Math.floor(now);
       call.ticket = 0; // until the frame leaves: word of the one before is not about this one
       this.#node.link.send(to, item, call);
     } catch (error) {
@@ -379,68 +353,7 @@ export class Outbound implements Replies {
     }
   }
 
-  // ---- trying again
-
-  #again(call: PendingCall, reason: string): void {
-    const { events } = this.#node;
-    call.progress = 'notSent';
-    call.hops = 0;
-    call.notAt = undefined;
-    call.obstacle = reason;
-    call.attempts++;
-    if (events.active) publishRetried(events, call, reason);
-    this.#waiting.addAgain(call);
-  }
-
-  #eraChanged(era: Era, departed: readonly Departure[]): void {
-    for (const silo of this.#gone) if (era.present.has(silo)) this.#gone.delete(silo);
-    for (const { silo, graceful } of departed) {
-      if (graceful) this.#node.clock.inBackground(LAST_WORDS_MS, () => this.#lostSilo(silo));
-      else this.#lostSilo(silo);
-      this.#node.link.forget(silo);
-    }
-    this.#routeAll(this.#waiting.takeAll());
-  }
-
-  #routeAll(calls: readonly PendingCall[]): void {
-    for (const call of calls) if (this.#owns(call)) this.#route(call);
-  }
-
-  #lostSilo(silo: NodeAddress): void {
-    if (this.#options.cluster.era.present.has(silo)) return; // it was leaving, and is there still
-    const [oldest] = this.#gone.add(silo);
-    if (this.#gone.size > LIMITS.departedSilos) this.#gone.delete(oldest as NodeAddress);
-    for (const call of this.#pending.oldestFirst()) {
-      if (call.sentTo === silo && call.progress === 'sent') this.#doubt(call, silo);
-    }
-  }
-
-  /** A silo is gone that has the call; if it went there just now, word may come that nobody received it. */
-  #doubt(call: PendingCall, silo: NodeAddress): void {
-    const { clock } = this.#node;
-    const { sentAt } = call;
-    const bounceMs = call.spec?.repeatable ? 0 : sentAt + BOUNCE_MS - clock.now();
-    if (bounceMs <= 0) return this.#lost(call, silo);
-    clock.inBackground(bounceMs, () => {
-      if (this.#owns(call) && call.sentAt === sentAt && call.progress === 'sent') this.#lost(call, silo);
-    });
-  }
-
-  #lost(call: PendingCall, silo: NodeAddress): void {
-    this.locator.forget(call.target);
-    if (call.spec?.repeatable && !call.stream) return this.#again(call, `${silo} was lost`);
-    const { target: grain, method } = call;
-    const text =
-      `${grain}.${method}: silo ${silo} was lost before it answered; the call may have run. ` +
-      'Mark the method idempotent or readOnly to have it tried again';
-    this.#fail(call, new SiloUnavailableError(text, { grain }));
-  }
-
   // ---- ending
-
-  #owns(call: PendingCall): boolean {
-    return this.#pending.has(call);
-  }
 
   #fulfil(call: PendingCall, value: unknown): void {
     if (this.#settle(call, undefined)) call.resolve(value);
@@ -465,14 +378,14 @@ export class Outbound implements Replies {
   #settle(call: PendingCall, error: unknown): boolean {
     if (!this.#pending.remove(call)) return false;
     this.#wheel.remove(call);
-    this.#waiting.delete(call);
+    if (this.#waiting.size > 0) this.#waiting.delete(call);
     call.onSettled?.();
     if (this.#node.events.active) publishSettled(this.#node.events, call, error);
     return true;
   }
 
   #cancel(call: PendingCall, error: Error): void {
-    if (!this.#owns(call)) return;
+    if (!this.#pending.has(call)) return;
     if (call.progress === 'local') call.cancel();
     else if (call.progress === 'sent' && call.sentTo) {
       this.#node.link.send(call.sentTo, [ITEM.cancel, call.id, call.target]);
@@ -480,9 +393,13 @@ export class Outbound implements Replies {
     this.#fail(call, error);
   }
 
-  expired(call: PendingCall): void {
+  #expired(call: PendingCall): void {
     const where = `${call.target}.${call.method}`;
     const grain = call.target;
+    if (call.stream) {
+      const text = `${where}: the stream did not end by its deadline`;
+      return this.#cancel(call, new CallTimeoutError(text, { grain }));
+    }
     if (call.progress !== 'notSent') {
       return this.#cancel(
         call,

@@ -1,6 +1,6 @@
-import type { Caller } from '../grain/reference.ts';
+import type { Caller, OutgoingCall } from '../grain/reference.ts';
 import type { NodeAddress } from '../identity/silo-address.ts';
-import { Call, type CallFields } from './call.ts';
+import { Call, type Replies } from './call.ts';
 import type { Expiring } from './deadline-wheel.ts';
 
 /**
@@ -10,10 +10,10 @@ import type { Expiring } from './deadline-wheel.ts';
 export type Progress = 'notSent' | 'sent' | 'local';
 
 /** A call that this node has made and that has not been answered. */
-export class PendingCall extends Call implements Expiring {
+export class PendingCall extends Call implements Expiring<PendingCall> {
   slot = -1;
-  before: Expiring | undefined;
-  after: Expiring | undefined;
+  before: PendingCall | undefined;
+  after: PendingCall | undefined;
   /** Its neighbours among the calls that wait; `PendingCalls` links them. */
   older: PendingCall | undefined;
   newer: PendingCall | undefined;
@@ -35,8 +35,17 @@ export class PendingCall extends Call implements Expiring {
   onSettled: (() => void) | undefined;
   readonly #outcome: Outcome;
 
-  constructor(fields: CallFields, binder: Caller, outcome: Outcome) {
-    super(fields);
+  constructor(
+    { target, method, spec, args }: OutgoingCall,
+    caller: NodeAddress,
+    id: number,
+    deadline: number,
+    replies: Replies,
+    binder: Caller,
+    outcome: Outcome,
+  ) {
+    super(caller, id, target, method, args, deadline, replies);
+    this.spec = spec;
     this.binder = binder;
     this.#outcome = outcome;
   }
@@ -44,10 +53,6 @@ export class PendingCall extends Call implements Expiring {
   /** Whether no call that is sent to `silo` now can come there before this one. */
   isAheadAt(silo: NodeAddress): boolean {
     return this.sentTo === silo && (this.hops === 0 || this.landed);
-  }
-
-  expire(): void {
-    this.#outcome.expired(this);
   }
 
   resolve(value: unknown): void {
@@ -69,24 +74,21 @@ export interface Outcome {
   resolve(value: unknown): void;
   reject(error: unknown): void;
   push(value: unknown): void;
-  expired(call: PendingCall): void;
 }
 
-/** The outcome of a call that is awaited. */
-export class CallOutcome implements Outcome {
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: unknown) => void;
-  readonly expired: (call: PendingCall) => void;
+let resolveNext: (value: unknown) => void;
+let rejectNext: (error: unknown) => void;
+/** One for all promises: a closure for each would be one more object for each call. */
+const capture = (resolve: (value: unknown) => void, reject: (error: unknown) => void): void => {
+  resolveNext = resolve;
+  rejectNext = reject;
+};
 
-  constructor(
-    resolve: (value: unknown) => void,
-    reject: (error: unknown) => void,
-    expired: (call: PendingCall) => void,
-  ) {
-    this.resolve = resolve;
-    this.reject = reject;
-    this.expired = expired;
-  }
+/** The outcome of a call that is awaited. */
+export class PromisedOutcome implements Outcome {
+  readonly promise: Promise<unknown> = new Promise(capture);
+  readonly resolve = resolveNext;
+  readonly reject = rejectNext;
 
   push(): void {}
 }

@@ -1,4 +1,4 @@
-import { CallCancelledError, CallTimeoutError, SiloUnavailableError } from '../errors.ts';
+import { CallCancelledError, SiloUnavailableError } from '../errors.ts';
 import type { Caller } from '../grain/reference.ts';
 import { LIMITS } from '../limits.ts';
 import { unpack } from '../serialization/codec.ts';
@@ -145,14 +145,6 @@ export class StreamConsumer implements AsyncIterableIterator<unknown>, Outcome {
     const asks = !this.#heard || this.#early.size > 0;
     if (asks || !this.#reported) this.#report(call, asks);
     this.#heard = this.#reported = false;
-  }
-
-  expired(call: PendingCall): void {
-    const { target, method } = call;
-    const error = new CallTimeoutError(`${target}.${method}: the stream did not end by its deadline`, {
-      grain: target,
-    });
-    this.#door.cancel(call, error);
   }
 
   #accept(call: PendingCall, item: Item): void {

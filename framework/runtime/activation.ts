@@ -211,8 +211,8 @@ export class Activation {
 
   // ---- calls
 
-  /** Takes a call; false when this activation is gone and the call belongs to the next one. */
-  accept(call: Call): boolean {
+  /** Takes a call at a moment; false when this activation is gone and the call belongs to the next one. */
+  accept(call: Call, now: number): boolean {
     if (this.state === 'gone') return false;
     if (call.oneWay) call.replies.value(call, undefined); // all that its caller learns is that it has arrived
     const spec = this.type.methods.get(call.method);
@@ -232,7 +232,7 @@ export class Activation {
       this.#refuse(call, new OverloadedError(text, { grain: this.id }));
       return true;
     }
-    if (this.#mayRunNow(call)) this.#run(call);
+    if (this.#mayRunNow(call, now)) this.#run(call, now);
     else {
       this.mailbox.push(call);
       if (call.chain.length > 0) this.services.blocked(this, call);
@@ -267,12 +267,12 @@ export class Activation {
     return new MethodNotFoundError(text.slice(0, 400), { grain: this.id });
   }
 
-  #mayRunNow(call: Call): boolean {
+  #mayRunNow(call: Call, now: number): boolean {
     return (
       (this.state === 'active' || this.#holdsUpItsEnd(call)) &&
       this.mailbox.mayStart(call) &&
       !this.#checking &&
-      this.services.mayTakeTurn(this, this.services.clock.now()) &&
+      this.services.mayTakeTurn(this, now) &&
       this.#isCurrent()
     );
   }
@@ -286,12 +286,13 @@ export class Activation {
   pump(): void {
     const ending = this.state === 'deactivating';
     while ((ending || this.state === 'active') && this.mailbox.waiting > 0 && !this.#checking) {
-      if (!this.services.mayTakeTurn(this, this.services.clock.now()) || !this.#isCurrent()) return;
+      const now = this.services.clock.now();
+      if (!this.services.mayTakeTurn(this, now) || !this.#isCurrent()) return;
       const call = ending
         ? this.mailbox.nextOvertaking((each) => this.#holdsUpItsEnd(each))
         : this.mailbox.next();
       if (!call) return;
-      this.#run(call);
+      this.#run(call, now);
     }
   }
 
@@ -337,9 +338,8 @@ export class Activation {
       });
   }
 
-  #run(call: Call): void {
-    const { clock, events } = this.services;
-    const now = clock.now();
+  #run(call: Call, now: number): void {
+    const { events } = this.services;
     // What has begun to produce a stream has a turn also to end it.
     if (!call.onCredit && (call.cancelled || now >= call.deadline)) {
       call.cancelled = true; // it waits no more
@@ -422,7 +422,7 @@ export class Activation {
   }
 
   #afterTurn(): void {
-    this.lastUsedAt = this.services.clock.now();
+    this.lastUsedAt = this.services.clock.recent();
     if (this.state === 'deactivating' && this.mailbox.running === 0) void this.#finish(true);
     else if (this.mailbox.waiting > 0) this.pump();
   }

@@ -102,15 +102,15 @@ export class Dispatcher {
     }
   }
 
-  dispatch(call: Call): void {
+  /** `now`: what the clock said a moment ago, where it was asked anyway. */
+  dispatch(call: Call, now = this.#node.clock.now()): void {
     const { directory, catalog } = this.#options;
-    const { clock } = this.#node;
     if (call.partition < 0) call.partition = directory.partitionOf(call.target);
-    if (clock.now() >= call.deadline) return this.#expired(call);
+    if (now >= call.deadline) return this.#expired(call);
     const activation = catalog.find(call.partition, call.target);
-    if (activation?.accept(call)) return this.#landed(call);
+    if (activation?.accept(call, now)) return this.#landed(call);
     const type = this.#options.grainType(typeOf(call.target));
-    if (type?.workers !== undefined) return this.#options.workers.accept(type, call);
+    if (type?.workers !== undefined) return this.#options.workers.accept(type, call, now);
     const primary = directory.primary(call.partition);
     if (primary === undefined) return call.replies.notRun(call);
     if (primary !== this.#node.address) {
@@ -155,7 +155,7 @@ export class Dispatcher {
     this.#options.collector.add(activation);
     this.#options.directory.created(partition, activation);
     if (call) {
-      activation.accept(call);
+      activation.accept(call, this.#node.clock.recent());
       this.#landed(call);
     }
     activation.start();
@@ -256,27 +256,12 @@ export class Dispatcher {
   }
 
   #receivedCall(from: NodeAddress, item: Item): void {
-    const { clock, link } = this.#node;
-    const parts = parseCall(item);
-    if (!parts) return this.#malformed(from, item);
-    const call = new Call({
-      caller: parts.caller ?? from,
-      id: parts.id,
-      target: parts.target,
-      method: parts.method,
-      args: parts.args,
-      deadline: clock.now() + parts.msLeft,
-      flags: parts.flags,
-      chain: parts.chain,
-      baggage: parts.baggage,
-      replies: this.#replies,
-    });
-    call.hops = parts.hops;
-    // Only a silo itself can say that it has nothing.
-    if (parts.notAt?.[0] === from) call.notAt = parts.notAt;
-    if (parts.hops > LIMITS.hops) return link.malformed(from);
+    const now = this.#node.clock.now();
+    const call = parseCall(item, from, now, this.#replies);
+    if (!call) return this.#malformed(from, item);
+    if (call.hops > LIMITS.hops) return this.#node.link.malformed(from);
     if (call.stream) this.#replies.streams.add(call);
-    this.dispatch(call);
+    this.dispatch(call, now);
   }
 
   /** A call that names no grain gets an answer if it says who asked; anything else is dropped. */
@@ -284,17 +269,8 @@ export class Dispatcher {
     this.#node.link.malformed(from);
     if (!isCount(item[1])) return;
     const error = new GrainTypeNotFoundError(`'${String(item[2]).slice(0, 80)}' is not a grain id`);
-    const fields = {
-      caller: from,
-      id: item[1],
-      target: '',
-      method: '',
-      args: [],
-      deadline: 0,
-      flags: 0,
-      chain: [],
-    };
-    this.#replies.error(new Call({ ...fields, baggage: undefined, replies: this.#replies }), error);
+    const call = new Call(from, item[1], '', '', [], 0, this.#replies);
+    this.#replies.error(call, error);
   }
 
   #atActivations(target: unknown, act: (activation: Activation) => void): void {

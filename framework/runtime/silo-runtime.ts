@@ -71,7 +71,7 @@ export class SiloRuntime {
     const local = this.#localActivations();
     // Before `outbound`, so that it enters an era first: then the calls come that waited for that.
     this.directory = new Directory({ ...doors, membership, replicas, local, load: () => this.catalog.size });
-    const deliver = (call: PendingCall) => this.dispatcher.dispatch(call);
+    const deliver = (call: PendingCall, now: number) => this.dispatcher.dispatch(call, now);
     this.outbound = new Outbound({ node, cluster: membership, callTimeoutMs, deliver });
     this.#gate = new TurnGate(clock, (now) => membership.checkAway(now) || !this.directory.ready);
     const services = this.#services();

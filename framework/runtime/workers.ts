@@ -19,15 +19,15 @@ export class Workers {
     this.#started = started;
   }
 
-  accept(type: GrainType, call: Call): void {
+  accept(type: GrainType, call: Call, now: number): void {
     let pool = this.#pools.get(call.target);
     if (!pool) {
       pool = [];
       this.#pools.set(call.target, pool);
     }
     const least = pool.reduce<Activation | undefined>((a, b) => (a && busy(a) <= busy(b) ? a : b), undefined);
-    if (least && (busy(least) === 0 || pool.length >= (type.workers as number))) least.accept(call);
-    else this.#start(pool, type, call);
+    if (least && (busy(least) === 0 || pool.length >= (type.workers as number))) least.accept(call, now);
+    else this.#start(pool, type, call, now);
   }
 
   remove(worker: Activation): void {
@@ -52,11 +52,11 @@ export class Workers {
   }
 
   /** Starts one more, with the call in its mailbox already: the start may fail at once. */
-  #start(pool: Activation[], type: GrainType, call: Call): void {
+  #start(pool: Activation[], type: GrainType, call: Call, now: number): void {
     const worker = new Activation(type, call.target, call.partition, this.#services);
     pool.push(worker);
     this.#started(worker);
-    worker.accept(call);
+    worker.accept(call, now);
     worker.start();
   }
 }

@@ -84,8 +84,9 @@ function readItem(depth: number): unknown {
 function readItems(length: number, depth: number): unknown[] {
   if (depth >= FRAME_DEPTH) throw new MalformedError(`nested more than ${FRAME_DEPTH} levels deep`);
   reader.expectValues(length, 1);
-  const items: unknown[] = [];
-  for (let i = 0; i < length; i++) items.push(readItem(depth + 1));
+  // Of its final length: one that grows begins with room for 17, and most items have three or six.
+  const items = new Array<unknown>(length);
+  for (let i = 0; i < length; i++) items[i] = readItem(depth + 1);
   return items;
 }
 

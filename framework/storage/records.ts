@@ -51,11 +51,16 @@ export class Records {
   /** Reads all records into a new instance. */
   async load(grain: Grain): Promise<void> {
     const { records } = this.#owner.type;
+    const [first] = records;
+    // Most classes have one, and every first call of a grain comes through here.
+    if (first && records.length === 1) return this.#loaded(grain, 0, first, await this.#read(first));
     const stored = await Promise.all(records.map((spec) => this.#read(spec)));
-    for (const [index, spec] of records.entries()) {
-      this.#assign(grain, index, spec, stored[index], grain);
-      this.#owner.tell('recordRead', spec.name, undefined, stored[index]?.etag);
-    }
+    for (const [index, spec] of records.entries()) this.#loaded(grain, index, spec, stored[index]);
+  }
+
+  #loaded(grain: Grain, index: number, spec: RecordSpec, stored: StoredRecord | undefined): void {
+    this.#assign(grain, index, spec, stored, grain);
+    this.#owner.tell('recordRead', spec.name, undefined, stored?.etag);
   }
 
   /**

@@ -10,6 +10,11 @@ export interface Timer {
 export interface Clock {
   /** Monotonic time in milliseconds from an arbitrary origin; never goes back. */
   now(): number;
+  /**
+   * What `now` said last, to anybody: for what need not be exact. To ask the machine costs as much as a plain
+   * async call; this is free, and late by no more than the pause between two heartbeats.
+   */
+  recent(): number;
   /** Milliseconds since 1970 (UTC); may jump. */
   wallNow(): number;
   /** Calls back once, not before `delayMs` have passed. Somebody waits for it: it keeps the process alive. */
@@ -18,6 +23,8 @@ export interface Clock {
   inBackground(delayMs: number, callback: () => void): Timer;
   /** Calls back when the JavaScript that runs now, and the microtasks it made, are done, before any I/O. */
   defer(callback: () => void): void;
+  /** Calls back when that, and the I/O that waits by then, is done: long work goes on so, in slices. */
+  afterIO(callback: () => void): void;
 }
 
 class SystemTimer implements Timer {
@@ -33,13 +40,20 @@ class SystemTimer implements Timer {
   }
 }
 
+let latest = performance.now();
+
 /** The clock of the machine. */
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  now: () => {
+    latest = performance.now();
+    return latest;
+  },
+  recent: () => latest,
   wallNow: () => Date.now(),
   after: (delayMs, callback) => new SystemTimer(delayMs, callback, false),
   inBackground: (delayMs, callback) => new SystemTimer(delayMs, callback, true),
   defer: (callback) => process.nextTick(callback),
+  afterIO: (callback) => void setImmediate(callback),
 };
 
 /** Resolves after `delayMs`, or at once when `signal` aborts. Never rejects. */

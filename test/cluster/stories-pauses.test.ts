@@ -8,8 +8,10 @@ class StoppableClock implements Clock {
   #late: (() => void)[] = [];
 
   now = () => performance.now();
+  recent = () => performance.now();
   wallNow = () => Date.now();
   defer = (callback: () => void) => process.nextTick(callback);
+  afterIO = (callback: () => void) => void this.after(0, callback);
   inBackground = (delayMs: number, callback: () => void) => this.after(delayMs, callback);
 
   after(delayMs: number, callback: () => void): Timer {

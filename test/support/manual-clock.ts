@@ -24,6 +24,10 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
+  recent(): number {
+    return this.#now;
+  }
+
   wallNow(): number {
     return this.#now;
   }
@@ -40,6 +44,10 @@ export class ManualClock implements Clock {
 
   defer(callback: () => void): void {
     this.#deferred.push(callback);
+  }
+
+  afterIO(callback: () => void): void {
+    this.after(0, callback);
   }
 
   /** Does what was deferred. */

@@ -59,10 +59,12 @@ export class Host {
     this.#phase = this.random.next();
     this.clock = {
       now: () => this.#origin + engine.now,
+      recent: () => this.#origin + engine.now,
       wallNow: () => Math.floor(WALL_EPOCH_MS + engine.now + this.wallErrorMs),
       after: (delayMs, callback) => this.timer(delayMs, callback),
       inBackground: (delayMs, callback) => this.timer(delayMs, callback),
       defer: (callback) => engine.defer(this, callback),
+      afterIO: (callback) => void this.soon(callback),
     };
   }
 

@@ -5,10 +5,10 @@ import { ManualClock } from '../../support/manual-clock.ts';
 
 const TICK_MS = 20;
 
-class Entry implements Expiring {
+class Entry implements Expiring<Entry> {
   slot = -1;
-  before: Expiring | undefined;
-  after: Expiring | undefined;
+  before: Entry | undefined;
+  after: Entry | undefined;
   expiredAt: number | undefined;
   readonly deadline: number;
   readonly #clock: ManualClock;
@@ -41,7 +41,7 @@ describe('the wheel of deadlines', () => {
     fc.assert(
       fc.property(fc.nat({ max: 100_000 }), fc.array(step, { maxLength: 60 }), (start, steps) => {
         const clock = new ManualClock(start);
-        const wheel = new DeadlineWheel(clock);
+        const wheel = new DeadlineWheel<Entry>(clock, (entry) => entry.expire());
         const waiting = new Set<Entry>();
         const removed: Entry[] = [];
         const check = (lateMs: number) => {
@@ -62,7 +62,7 @@ describe('the wheel of deadlines', () => {
           if (each.do === 'add') {
             const entry = new Entry(clock, clock.now() + each.inMs);
             waiting.add(entry);
-            wheel.add(entry);
+            wheel.add(entry, clock.now());
           } else if (each.do === 'remove') {
             const entry = [...waiting][each.which % waiting.size];
             if (!entry) continue;
@@ -88,10 +88,10 @@ describe('the wheel of deadlines', () => {
 
   test('has one timer, however many calls come and are answered one after the other', () => {
     const clock = new ManualClock();
-    const wheel = new DeadlineWheel(clock);
+    const wheel = new DeadlineWheel<Entry>(clock, (entry) => entry.expire());
     for (let i = 0; i < 1_000; i++) {
       const entry = new Entry(clock, clock.now() + 1_000);
-      wheel.add(entry);
+      wheel.add(entry, clock.now());
       clock.advance(3);
       expect(clock.timers).toBe(1);
       wheel.remove(entry);
@@ -100,14 +100,14 @@ describe('the wheel of deadlines', () => {
 
   test('has one timer when what expires adds the next', () => {
     const clock = new ManualClock();
-    const wheel = new DeadlineWheel(clock);
+    const wheel = new DeadlineWheel<Entry>(clock, (entry) => entry.expire());
     let left = 50;
     const again = () => {
       const entry = new Entry(clock, clock.now() + 30);
       entry.expire = () => {
         if (--left > 0) again();
       };
-      wheel.add(entry);
+      wheel.add(entry, clock.now());
     };
     again();
     for (let i = 0; i < 200 && left > 0; i++) {
@@ -119,14 +119,14 @@ describe('the wheel of deadlines', () => {
 
   test('lets an entry that expires take others out that are due at the same moment', () => {
     const clock = new ManualClock();
-    const wheel = new DeadlineWheel(clock);
+    const wheel = new DeadlineWheel<Entry>(clock, (entry) => entry.expire());
     const entries = Array.from({ length: 10 }, () => new Entry(clock, 50));
     for (const entry of entries) {
       entry.expire = () => {
         entry.expiredAt = clock.now();
         for (const other of entries) wheel.remove(other);
       };
-      wheel.add(entry);
+      wheel.add(entry, clock.now());
     }
     clock.advance(100);
     expect(entries.filter(({ expiredAt }) => expiredAt !== undefined)).toHaveLength(1);

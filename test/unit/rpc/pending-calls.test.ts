@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../framework/grain/reference.ts';
-import { NO_CHAIN, type Replies } from '../../../framework/rpc/call.ts';
+import type { Replies } from '../../../framework/rpc/call.ts';
 import { PendingCall } from '../../../framework/rpc/pending-call.ts';
 import { PendingCalls } from '../../../framework/rpc/pending-calls.ts';
 
@@ -77,10 +77,9 @@ function made(pending: PendingCalls): PendingCall {
 }
 
 function numbered(id: number): PendingCall {
-  const fields = { caller: 'me', id, target: 'T/1', method: 'm', args: [], deadline: 0, flags: 0 };
-  const outcome = { resolve() {}, reject() {}, push() {}, expired() {} };
-  const replies = {} as Replies;
-  return new PendingCall({ ...fields, chain: NO_CHAIN, baggage: undefined, replies }, {} as Caller, outcome);
+  const outgoing = { target: 'T/1', method: 'm', spec: undefined, args: [], options: undefined };
+  const outcome = { resolve() {}, reject() {}, push() {} };
+  return new PendingCall(outgoing, 'me', id, 0, {} as Replies, {} as Caller, outcome);
 }
 
 function ids(calls: readonly PendingCall[]): number[] {

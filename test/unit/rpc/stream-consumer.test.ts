@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { CallCancelledError, CallTimeoutError } from '../../../framework/errors.ts';
+import { CallCancelledError } from '../../../framework/errors.ts';
 import type { Caller } from '../../../framework/grain/reference.ts';
 import { LIMITS } from '../../../framework/limits.ts';
 import { ITEM } from '../../../framework/rpc/frames.ts';
@@ -148,12 +148,6 @@ describe('the reading end of a stream', () => {
     door.failsAtOnce = new Error('stopped');
     await expect(stream.next()).rejects.toBe(door.failsAtOnce);
     expect(await stream.next()).toEqual(end);
-  });
-
-  test('ends with CALL_TIMEOUT at its deadline', async () => {
-    const next = stream.next();
-    door.outcome?.expired(door.call);
-    await expect(next).rejects.toThrow(CallTimeoutError);
   });
 
   test('unpacks what came from another node, and ends by name on bytes that are none', async () => {
