@@ -45,7 +45,8 @@ export function errorIn(packed: unknown): Error {
 export function callItem(call: Call, msLeft: number, forwarded: boolean): Item {
   const args =
     call.args instanceof Uint8Array || call.args.every(isInline) ? call.args : pack(call.args, 'args');
-  const ms = Math.max(1, Math.ceil(msLeft));
+  // Rounding up to a deadline, and again here, must not make more of it than there may be.
+  const ms = Math.min(Math.max(1, Math.ceil(msLeft)), LIMITS.callTimeoutMaxMs);
   const item: unknown[] = [ITEM.call, call.id, call.target, call.method, args, ms];
   const { flags, chain, baggage } = call;
   if (flags === 0 && chain.length === 0 && baggage === undefined && !forwarded) return item;

@@ -13,7 +13,7 @@ interface Batch {
  * Items taken in before the event loop goes round. Enough to spread what a frame costs, whatever is in it;
  * few enough that the answers to the first leave long before the last has been looked at.
  */
-const SLICE = Number(process.env.SLICE ?? 128);
+const SLICE = 256;
 
 /**
  * Takes in what has arrived, in slices. Two processes that have much to say to each other would take turns
@@ -46,6 +46,7 @@ export class Inbox {
   /** From now on nothing waits: the node is about to go. */
   stopSlicing(): void {
     this.#left = Number.POSITIVE_INFINITY;
+    this.#waiting = false;
     this.#takeSlice();
   }
 

@@ -10,6 +10,7 @@ export class ManualClock implements Clock {
   #now: number;
   readonly #timers = new Set<Waiting>();
   #deferred: (() => void)[] = [];
+  readonly #afterIO: (() => void)[] = [];
 
   constructor(now = 0) {
     this.#now = now;
@@ -47,7 +48,13 @@ export class ManualClock implements Clock {
   }
 
   afterIO(callback: () => void): void {
-    this.after(0, callback);
+    this.#afterIO.push(callback);
+  }
+
+  /** The event loop goes round: what was deferred, then what waited for I/O. */
+  goRound(): void {
+    this.runDeferred();
+    for (const callback of this.#afterIO.splice(0)) callback();
   }
 
   /** Does what was deferred. */

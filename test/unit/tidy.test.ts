@@ -48,7 +48,7 @@ const ALSO: Readonly<Record<string, readonly string[]>> = {
 const CHANCE: readonly { path: string; names: readonly string[]; why: string }[] = [
   {
     path: 'framework/system/clock.ts',
-    names: ['Date.now', 'performance.now', 'process.nextTick', 'setTimeout'],
+    names: ['Date.now', 'performance.now', 'process.nextTick', 'setImmediate', 'setTimeout'],
     why: 'it is the door to time',
   },
   {

@@ -202,15 +202,15 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a call is tried again whenever the silo that had it is lost',
-    file: 'framework/rpc/outbound.ts',
-    replace: 'if (call.spec?.repeatable && !call.stream) return this.#again',
-    by: 'if (!call.stream) return this.#again',
+    file: 'framework/rpc/second-attempts.ts',
+    replace: 'if (call.spec?.repeatable && !call.stream) return this.again',
+    by: 'if (!call.stream) return this.again',
     caughtBy: 'at most once',
     seeds: [5, 6],
   },
   {
     name: 'a late refusal is taken for one of the present attempt',
-    file: 'framework/rpc/outbound.ts',
+    file: 'framework/rpc/second-attempts.ts',
     replace: "call.sentTo === to && call.ticket === ticket && call.progress === 'sent'",
     by: "call.sentTo === to && ticket > 0 && call.progress === 'sent'",
     caughtBy: 'at most once',
@@ -219,7 +219,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'deadlines do not expire',
     file: 'framework/rpc/deadline-wheel.ts',
-    replace: '      entry.expire();\n',
+    replace: '      this.#expired(entry);\n',
     by: '',
     caughtBy: 'answers',
     seeds: [1, 2],

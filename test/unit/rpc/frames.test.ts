@@ -74,6 +74,12 @@ describe('a call', () => {
     ]);
   });
 
+  test('of the longest deadline, rounded up, is one', () => {
+    const usual = { caller: 'a~1', id: 1, target: 'T/x', method: 'm', args: [], flags: 2, chain: NO_CHAIN };
+    const item = callItem(callOf({ ...usual, baggage: undefined }), LIMITS.callTimeoutMaxMs + 0.4, false);
+    expect(parse(overTheWire(item))).toBeDefined();
+  });
+
   test('packs arguments that a frame cannot hold', () => {
     const values = {
       caller: 'a~1',
