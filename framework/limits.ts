@@ -22,12 +22,23 @@ export const LIMITS = Object.freeze({
   valueDepth: 100,
   /** Bytes of one call's arguments or one result. Larger values belong in a store or a stream. */
   callBytes: 16 * 1024 * 1024,
-  /** Bytes of partly received large messages one node keeps in all; the oldest go first. */
-  reassemblyBytes: 64 * 1024 * 1024,
+  /** Bytes of an item from which on it leaves in parts, and what is sent after it may overtake it. */
+  largeItemBytes: 32 * 1024,
+  /** Bytes of one part: a fraction of a millisecond of anybody's time, more than what a message costs. */
+  partBytes: 32 * 1024,
   /**
-   * How long a partly received message may wait for its rest. Its parts leave together, so seconds mean that
-   * one was lost.
+   * Bytes of parts under way from one node to another, which is what anything small waits behind. One part
+   * keeps a local network busy; the most fills a line of 1 Gbit/s with a round trip of 8 ms.
    */
+  partsBytes: 32 * 1024,
+  partsBytesMax: 1024 * 1024,
+  /** How long the receiver of parts may say nothing before the sender repeats one, or twice as long. */
+  partSilenceMs: 250,
+  /** So often in vain, and the receiver is taken for gone: as long as for a stream. */
+  partSilentTicks: 120,
+  /** Bytes of partly received large items that one node keeps in all; the next ones have to wait. */
+  reassemblyBytes: 64 * 1024 * 1024,
+  /** How long a partly received large item may wait for its next part. Its sender tries more often. */
   reassemblyMs: 10_000,
   /** Milliseconds of a call's deadline when nobody chose one. */
   callTimeoutMs: 10_000,
@@ -68,6 +79,8 @@ export const LIMITS = Object.freeze({
   groupMembers: 10_000,
   /** Items of a stream that its producer may be ahead of its consumer. */
   streamWindow: 32,
+  /** Bytes of items that it may be ahead of a consumer on another node, but for the last item. */
+  streamWindowBytes: 8 * 1024 * 1024,
   /**
    * How often the reader of a stream on another node says that it is there, unless it has said something
    * anyway; what was lost is asked for after one to two of these without a word.

@@ -3,15 +3,13 @@ import type { RuntimeEvents } from '../observability/events.ts';
 import { decodeFrame, encodeFrame } from '../serialization/frame.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Endpoint } from '../transport/transport.ts';
-import { FRAME, type Item, isCount, PART } from './frames.ts';
+import { FRAME, type Item, isCount, PART, RECEIPT } from './frames.ts';
 import { Inbox } from './inbox.ts';
+import { LargeItems, type Ticketed } from './large-items.ts';
 import { Reassembly } from './reassembly.ts';
 import { ReceivedFrames } from './received-frames.ts';
 
-/** Told the ticket that something left with, so that it can be found again if nobody received it. */
-export interface Ticketed {
-  ticket: number;
-}
+export type { Ticketed } from './large-items.ts';
 
 interface Outbox {
   readonly to: NodeAddress;
@@ -23,14 +21,11 @@ interface Outbox {
 
 /** Nodes whose empty outboxes are kept, which saves making them anew. */
 const OUTBOXES = 1_000;
-/** Bytes that a part's header and encoding may take beside its payload. */
-const PART_OVERHEAD = 512;
-
 /**
  * The data lane in frames. Everything that one tick produces for one node leaves as one message, in order:
  * the first item of a tick asks for a flush after the JavaScript that runs now, so a lone call leaves at once
- * and a thousand share one message. What does not fit into one message is cut, and put together again by the
- * receiver.
+ * and a thousand share one message. What is large leaves in parts, beside that (`LargeItems`), and is put
+ * together again by the receiver.
  */
 export class DataLink {
   readonly #self: NodeAddress;
@@ -40,8 +35,9 @@ export class DataLink {
   readonly #reassembly: Reassembly;
   #dirty: Outbox[] = [];
   #endpoint: Endpoint | undefined;
+  readonly #large: LargeItems;
+  #asked = false;
   #lastTicket = 0;
-  #lastMessage = 0;
   readonly #received = new ReceivedFrames();
   readonly #inbox: Inbox;
   /** The highest number that a frame had to a node whose outbox has been let go of. */
@@ -54,6 +50,7 @@ export class DataLink {
     this.#clock = clock;
     this.#events = events;
     this.#reassembly = new Reassembly(clock);
+    this.#large = new LargeItems(self, clock, () => ++this.#lastTicket);
     this.#inbox = new Inbox(clock, (from, item) => {
       if (Array.isArray(item)) this.onItem(from, item);
       else this.malformed(from);
@@ -62,20 +59,23 @@ export class DataLink {
 
   attach(endpoint: Endpoint): void {
     this.#endpoint = endpoint;
+    this.#large.attach(endpoint);
   }
 
   /** Sends an item with this tick's frame. `rider` learns the ticket when the frame leaves. */
   send(to: NodeAddress, item: Item, rider?: Ticketed): void {
+    if (!this.#asked) {
+      this.#asked = true;
+      this.#clock.defer(this.#flush);
+    }
+    if (this.#large.takes(to, item)) return this.#large.add(to, item, rider);
     let outbox = this.#outboxes.get(to);
     if (!outbox) {
       // Above all that went to this node before, should it have been forgotten meanwhile.
       outbox = { to, number: this.#forgotten, items: [], riders: [] };
       this.#outboxes.set(to, outbox);
     }
-    if (outbox.items.length === 0) {
-      if (this.#dirty.length === 0) this.#clock.defer(this.#flush);
-      this.#dirty.push(outbox);
-    }
+    if (outbox.items.length === 0) this.#dirty.push(outbox);
     outbox.items.push(item);
     outbox.riders.push(rider);
   }
@@ -89,16 +89,29 @@ export class DataLink {
     }
     const [version, from] = frame;
     if (!isNodeAddress(from)) return this.#drop('a frame without a sender');
-    if (version === PART) {
-      const whole = this.#reassembly.add(from, frame);
-      if (whole) this.receive(whole);
-      return;
-    }
+    if (version === PART) return this.#takePart(from, frame);
+    if (version === RECEIPT) return this.#large.received(from, frame[2], frame[3]);
     if (version !== FRAME) return this.#drop(`frame version ${String(version)} from ${from}`);
     const number = frame[2];
     if (!isCount(number) || number === 0) return this.#drop(`a frame without a number from ${from}`);
     if (!this.#received.take(from, number)) return;
     this.#inbox.add(from, frame, 3);
+  }
+
+  #takePart(from: NodeAddress, frame: unknown[]): void {
+    const { whole, received } = this.#reassembly.add(from, frame);
+    if (received !== undefined) {
+      const receipt = encodeFrame([RECEIPT, this.#self, frame[2], received]);
+      this.#endpoint?.send('data', from, receipt, ++this.#lastTicket);
+    }
+    if (!whole) return;
+    let items: unknown[];
+    try {
+      items = decodeFrame(whole);
+    } catch {
+      return this.#drop(`parts from ${from} that make no sense together`);
+    }
+    this.#inbox.add(from, items, 0);
   }
 
   /** Counts something that arrived and made no sense. */
@@ -114,21 +127,41 @@ export class DataLink {
     this.#outboxes.delete(node);
   }
 
-  /** Sends what is pending now instead of at the end of the tick. */
-  readonly flushNow = (): void => this.#flush();
+  /** Whether an item that was sent has not left yet, or not all of it. */
+  holds(to: NodeAddress, item: Item): boolean {
+    return this.#large.holds(to, item);
+  }
+
+  /** Nobody reads a stream any more: what is pending of it need not leave. */
+  withdraw(to: NodeAddress, stream: number): void {
+    this.#large.withdraw(to, stream);
+  }
+
+  /** The transport found nobody at `to`. */
+  undeliverable(to: NodeAddress, ticket: number): void {
+    this.#large.undeliverable(to, ticket);
+  }
+
+  /** Sends all that is pending now, also what would leave part by part: this node is about to close. */
+  flushNow(): void {
+    this.#flush();
+    this.#large.sendAll();
+  }
 
   /** The node is about to go: takes in at once what comes now, and sends what is pending. */
   finish(): void {
     this.#inbox.stopSlicing();
-    this.#flush();
+    this.flushNow();
   }
 
   close(): void {
-    this.#flush();
+    this.flushNow();
+    this.#large.close();
     this.#endpoint = undefined;
   }
 
   readonly #flush = (): void => {
+    this.#asked = false;
     const dirty = this.#dirty;
     this.#dirty = [];
     for (const outbox of dirty) {
@@ -137,6 +170,7 @@ export class DataLink {
       outbox.riders = [];
       this.#sendItems(outbox, items, riders);
     }
+    this.#large.pump();
     // Clients come and go, and nobody says when one is gone for good.
     if (this.#outboxes.size > OUTBOXES) for (const to of this.#outboxes.keys()) this.forget(to);
   };
@@ -146,27 +180,30 @@ export class DataLink {
     if (!endpoint || items.length === 0) return;
     const { to } = outbox;
     const bytes = encodeFrame([FRAME, this.#self, outbox.number + 1, ...items]);
-    if (bytes.length > endpoint.maxPayloadBytes && items.length > 1) {
-      const half = items.length >> 1;
-      this.#sendItems(outbox, items.slice(0, half), riders.slice(0, half));
-      this.#sendItems(outbox, items.slice(half), riders.slice(half));
-      return;
-    }
+    if (bytes.length > endpoint.maxPayloadBytes) return this.#sendHalves(outbox, items, riders);
     outbox.number++;
     const ticket = ++this.#lastTicket;
     for (const rider of riders) if (rider) rider.ticket = ticket;
-    if (bytes.length <= endpoint.maxPayloadBytes) endpoint.send('data', to, bytes, ticket);
-    else this.#sendParts(endpoint, to, bytes, ticket);
+    endpoint.send('data', to, bytes, ticket);
   }
 
-  #sendParts(endpoint: Endpoint, to: NodeAddress, bytes: Uint8Array, ticket: number): void {
-    const size = endpoint.maxPayloadBytes - PART_OVERHEAD;
-    const count = Math.ceil(bytes.length / size);
-    const message = ++this.#lastMessage;
-    for (let index = 0; index < count; index++) {
-      const piece = bytes.subarray(index * size, (index + 1) * size);
-      endpoint.send('data', to, encodeFrame([PART, this.#self, message, index, count, piece]), ticket);
+  #sendHalves(outbox: Outbox, items: Item[], riders: (Ticketed | undefined)[]): void {
+    const half = items.length >> 1;
+    // A server that takes little may find one large that usually is not.
+    if (half === 0) return this.#large.add(outbox.to, items[0] as Item, riders[0]);
+    this.#sendItems(outbox, items.slice(0, half), riders.slice(0, half));
+    const later: number[] = [];
+    for (let i = half; i < items.length; i++) {
+      if (this.#large.takes(outbox.to, items[i] as Item))
+        this.#large.add(outbox.to, items[i] as Item, riders[i]);
+      else later.push(i);
     }
+    const second = later.map((i) => items[i] as Item);
+    this.#sendItems(
+      outbox,
+      second,
+      later.map((i) => riders[i]),
+    );
   }
 
   #drop(reason: string): void {

@@ -11,6 +11,7 @@ import { type Arguments, Call, NO_CHAIN, type Replies } from './call.ts';
  */
 export const FRAME = 1;
 export const PART = 2;
+export const RECEIPT = 3;
 
 export const ITEM = Object.freeze({
   call: 0,

@@ -52,7 +52,10 @@ export class Node {
         received: (lane, payload) => (lane === 'data' ? link.receive(payload) : control.receive(payload)),
         undeliverable(lane, to, ticket) {
           if (lane === 'control') control.undeliverable(to, ticket);
-          else if (to) node.onUndeliverable(to, ticket);
+          else if (to) {
+            link.undeliverable(to, ticket);
+            node.onUndeliverable(to, ticket);
+          }
         },
         connectionChanged(connected) {
           events.publish({ type: 'connectionChanged', connected });

@@ -4,6 +4,7 @@ import { LIMITS } from '../limits.ts';
 import { unpack } from '../serialization/codec.ts';
 import { errorIn, ITEM, type Item, isCount } from './frames.ts';
 import type { Outcome, PendingCall } from './pending-call.ts';
+import { bytesOf, isHeavy } from './stream-sender.ts';
 
 /** What a stream needs of the calls of its node. */
 export interface StreamDoor {
@@ -42,6 +43,8 @@ export class StreamConsumer implements AsyncIterableIterator<unknown>, Outcome {
   /** What came before its turn. */
   readonly #early = new Map<number, Item>();
   #read = 0;
+  /** Up to here there are items that take much of the window: the producer waits for word of them. */
+  #heavy = 0;
   /** Since the last tick. */
   #heard = true;
   #reported = false;
@@ -154,6 +157,7 @@ export class StreamConsumer implements AsyncIterableIterator<unknown>, Outcome {
       const error = packed === undefined ? undefined : errorIn(packed);
       return this.#door.finish(call, this.#received, error);
     }
+    if (isHeavy(bytesOf(packed))) this.#heavy = this.#received;
     try {
       this.push(packed instanceof Uint8Array ? unpack(packed, this.#binder) : packed);
     } catch (error) {
@@ -174,8 +178,8 @@ export class StreamConsumer implements AsyncIterableIterator<unknown>, Outcome {
   }
 
   #count(): void {
-    if (++this.#read % (LIMITS.streamWindow / 2) === 0 && this.#call && !this.#end)
-      this.#report(this.#call, false);
+    const isDue = ++this.#read % (LIMITS.streamWindow / 2) === 0 || this.#read <= this.#heavy;
+    if (isDue && this.#call && !this.#end) this.#report(this.#call, false);
   }
 
   #report(call: PendingCall, asks: boolean): void {

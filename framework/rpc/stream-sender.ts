@@ -9,6 +9,9 @@ type Item = readonly unknown[];
 export class StreamSender {
   readonly #unconfirmed: Item[] = [];
   #confirmed = 0;
+  /** Items that are not read yet and fill more than their share of the window. */
+  #heavy: { readonly end: number; readonly bytes: number }[] | undefined;
+  #heavyBytes = 0;
   /** Asked in vain for the same. */
   #asked = 0;
   #ended = false;
@@ -29,8 +32,26 @@ export class StreamSender {
     return this.#ended && this.#unconfirmed.length === 0;
   }
 
+  /** Whether the reader has room for another item, as far as bytes go. */
+  get hasRoom(): boolean {
+    return this.#heavyBytes < LIMITS.streamWindowBytes;
+  }
+
   sent(item: Item): void {
     this.#unconfirmed.push(item);
+    const bytes = bytesOf(item[3]);
+    if (!isHeavy(bytes)) return;
+    this.#heavy ??= [];
+    this.#heavy.push({ end: this.next, bytes });
+    this.#heavyBytes += bytes;
+  }
+
+  /** The reader has read so many items. */
+  wasRead(count: number): void {
+    for (let first = this.#heavy?.[0]; first && first.end <= count; first = this.#heavy?.[0]) {
+      this.#heavyBytes -= first.bytes;
+      this.#heavy?.shift();
+    }
   }
 
   sentEnd(item: Item): void {
@@ -42,7 +63,8 @@ export class StreamSender {
   confirm(received: number): void {
     const count = Math.min(received - this.#confirmed, this.#unconfirmed.length);
     if (count <= 0) return;
-    this.#unconfirmed.splice(0, count);
+    if (count === this.#unconfirmed.length) this.#unconfirmed.length = 0;
+    else this.#unconfirmed.splice(0, count);
     this.#confirmed += count;
     this.#asked = 0;
   }
@@ -66,6 +88,14 @@ export class StreamSender {
   }
 }
 
-function bytesOf(packed: unknown): number {
+/** As many as the window has places may be lighter than this without looking at their bytes. */
+const SHARE_BYTES = LIMITS.streamWindowBytes / LIMITS.streamWindow;
+
+/** Whether an item of so many bytes takes more than its place in the window. */
+export function isHeavy(bytes: number): boolean {
+  return bytes >= SHARE_BYTES;
+}
+
+export function bytesOf(packed: unknown): number {
   return packed instanceof Uint8Array || typeof packed === 'string' ? packed.length : 8;
 }

@@ -57,7 +57,7 @@ export class StreamProducer {
   }
 
   get #hasRoom(): boolean {
-    return this.#sent < this.#read + LIMITS.streamWindow;
+    return this.#sent < this.#read + LIMITS.streamWindow && (this.call.sender?.hasRoom ?? true);
   }
 
   /** The reader has read so many. Old news may come late. */

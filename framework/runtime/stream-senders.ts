@@ -67,10 +67,12 @@ export class StreamSenders {
     }
     sender.silence = 0;
     sender.confirm(received);
+    sender.wasRead(read);
     if (sender.done) this.#calls.delete(key);
     else call.onCredit?.(read);
     if (!asks) return true;
-    const again = sender.again();
+    // What is still on its way out is not lost.
+    const again = sender.again().filter((item) => !link.holds(from, item));
     for (const item of again) link.send(from, item);
     if (again.length === 0) link.send(from, [ITEM.streamKnown, id, 1]);
     return true;
@@ -98,6 +100,7 @@ export class StreamSenders {
 
   #end(key: string, call: Call): void {
     this.#calls.delete(key);
+    this.#node.link.withdraw(call.caller, call.id);
     const ended = call.sender?.ended;
     call.sender = undefined;
     if (!ended) call.cancel();

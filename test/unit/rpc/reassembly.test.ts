@@ -2,102 +2,142 @@ import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { LIMITS } from '../../../framework/limits.ts';
 import { PART } from '../../../framework/rpc/frames.ts';
-import { Reassembly } from '../../../framework/rpc/reassembly.ts';
+import { Reassembly, type Taken } from '../../../framework/rpc/reassembly.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
-const piece = fc.uint8Array({ maxLength: 8 });
-const message = fc.array(piece, { minLength: 2, maxLength: 6 });
+const PART_BYTES = 4;
+/** What is cut into parts of four bytes. */
+const content = fc.uint8Array({ minLength: PART_BYTES + 1, maxLength: 6 * PART_BYTES });
 
-/** The frames of the parts of a message. */
-function partsOf(from: string, number: number, pieces: readonly Uint8Array[]): unknown[][] {
-  return pieces.map((bytes, index) => [PART, from, number, index, pieces.length, bytes]);
+/** The frames of its parts. */
+function partsOf(from: string, number: number, bytes: Uint8Array, partBytes = PART_BYTES): unknown[][] {
+  const count = Math.ceil(bytes.length / partBytes);
+  return Array.from({ length: count }, (_, index) => {
+    return [PART, from, number, index, count, bytes.slice(index * partBytes, (index + 1) * partBytes)];
+  });
 }
 
-function addAll(reassembly: Reassembly, frames: readonly (readonly unknown[])[]): (Uint8Array | undefined)[] {
+function addAll(reassembly: Reassembly, frames: readonly (readonly unknown[])[]): Taken[] {
   return frames.map((frame) => reassembly.add(frame[1] as string, frame));
 }
 
-describe('a large message', () => {
+const wholes = (taken: readonly Taken[]) => taken.flatMap(({ whole }) => (whole ? [Buffer.from(whole)] : []));
+
+describe('a shipment', () => {
   it('is whole with its last part, when all parts came in order, whatever came between them', () => {
     fc.assert(
-      fc.property(message, message, fc.infiniteStream(fc.boolean()), (one, other, coin) => {
+      fc.property(content, content, fc.infiniteStream(fc.boolean()), (one, other, coin) => {
         const reassembly = new Reassembly(new ManualClock());
         const queues = [partsOf('a~1', 1, one), partsOf('b~1', 1, other)];
-        const whole: Buffer[] = [];
+        const taken: Taken[] = [];
         while (queues.some((queue) => queue.length > 0)) {
-          const queue = queues[coin.next().value ? 0 : 1] as unknown[][];
-          const frame = queue.shift();
-          const bytes = frame && reassembly.add(frame[1] as string, frame);
-          if (bytes) whole.push(Buffer.from(bytes));
+          const frame = (queues[coin.next().value ? 0 : 1] as unknown[][]).shift();
+          if (frame) taken.push(reassembly.add(frame[1] as string, frame));
         }
-        const expected = [Buffer.concat(one), Buffer.concat(other)];
-        expect(whole).toHaveLength(2);
-        expect(whole).toEqual(expect.arrayContaining(expected));
+        expect(wholes(taken)).toHaveLength(2);
+        expect(wholes(taken)).toEqual(expect.arrayContaining([Buffer.from(one), Buffer.from(other)]));
       }),
     );
   });
 
-  it('is never put together from parts that were lost, repeated or out of order', () => {
-    const shuffled = message.chain((pieces) => {
-      const numbered = pieces.map((bytes, i) => Uint8Array.from([i, ...bytes]));
-      const frames = partsOf('a~1', 1, numbered);
-      return fc.tuple(fc.constant(numbered), fc.array(fc.constantFrom(...frames), { maxLength: 12 }));
+  it('is put together once at most, as it was, from whatever parts come in whatever order', () => {
+    const shuffled = content.chain((bytes) => {
+      const frames = partsOf('a~1', 1, bytes);
+      return fc.tuple(fc.constant(bytes), fc.array(fc.constantFrom(...frames), { maxLength: 30 }));
     });
     fc.assert(
-      fc.property(shuffled, ([pieces, frames]) => {
-        const made = addAll(new Reassembly(new ManualClock()), frames).filter((bytes) => bytes !== undefined);
-        for (const bytes of made) expect(Buffer.from(bytes)).toEqual(Buffer.concat(pieces));
+      fc.property(shuffled, ([bytes, frames]) => {
+        const made = wholes(addAll(new Reassembly(new ManualClock()), frames));
+        expect(made.length).toBeLessThanOrEqual(1);
+        for (const whole of made) expect(whole).toEqual(Buffer.from(bytes));
       }),
       { numRuns: 1_000 },
     );
   });
 
-  test('starts anew with a first part that comes again', () => {
-    const frames = partsOf('a~1', 1, [Uint8Array.of(1), Uint8Array.of(2)]);
-    const [first, second] = frames as [unknown[], unknown[]];
+  test('goes on from where the sender is told to after a gap, a part that came twice, and its end', () => {
+    const [first, second, third] = partsOf('a~1', 1, Uint8Array.of(1, 1, 1, 1, 2, 2, 2, 2, 3)) as [
+      unknown[],
+      unknown[],
+      unknown[],
+    ];
     const reassembly = new Reassembly(new ManualClock());
-    expect(addAll(reassembly, [first, first, second]).at(-1)).toEqual(Buffer.of(1, 2));
-    expect(reassembly.add('a~1', second)).toBeUndefined();
+    const taken = addAll(reassembly, [first, third, first, second, third, third]);
+    const received = taken.map((each) => each.received);
+    expect(received.slice(1, 3)).toEqual([1, 1]);
+    expect(received.slice(4)).toEqual([3, 3]);
+    expect(wholes(taken)).toHaveLength(1);
+  });
+
+  test('is confirmed while it comes, so that its sender may go on', () => {
+    const bytes = new Uint8Array(4 * LIMITS.partsBytes);
+    const taken = addAll(new Reassembly(new ManualClock()), partsOf('a~1', 1, bytes, LIMITS.partBytes));
+    const reports = taken.flatMap(({ received }) => received ?? []);
+    expect(reports.length).toBeGreaterThanOrEqual(4);
+    expect(reports.at(-1)).toBe(taken.length);
   });
 
   test('does not change when the buffer that a part came in is used again', () => {
-    const bytes = Uint8Array.of(1);
+    const [first, second] = partsOf('a~1', 1, Uint8Array.of(1, 1, 1, 1, 2)) as [unknown[], unknown[]];
     const reassembly = new Reassembly(new ManualClock());
-    reassembly.add('a~1', [PART, 'a~1', 1, 0, 2, bytes]);
-    bytes[0] = 9;
-    expect(reassembly.add('a~1', [PART, 'a~1', 1, 1, 2, Uint8Array.of(2)])).toEqual(Buffer.of(1, 2));
+    reassembly.add('a~1', first);
+    (first[5] as Uint8Array).fill(9);
+    expect(wholes([reassembly.add('a~1', second)])).toEqual([Buffer.of(1, 1, 1, 1, 2)]);
   });
 
-  test('whose rest does not come in time is given up', () => {
+  test('is let go of when the next one of its sender begins, and does not come back', () => {
+    const [first, second] = partsOf('a~1', 1, new Uint8Array(5)) as [unknown[], unknown[]];
+    const next = partsOf('a~1', 2, Uint8Array.of(7, 7, 7, 7, 7));
+    const taken = addAll(new Reassembly(new ManualClock()), [first, ...next, first, second]);
+    expect(wholes(taken)).toEqual([Buffer.of(7, 7, 7, 7, 7)]);
+  });
+
+  test('whose sender falls silent gives its room away, and begins anew if it goes on', () => {
     const clock = new ManualClock();
     const reassembly = new Reassembly(clock);
-    const [first, second] = partsOf('a~1', 1, [Uint8Array.of(1), Uint8Array.of(2)]) as [unknown[], unknown[]];
-    reassembly.add('a~1', first);
+    const size = LIMITS.callBytes;
+    const large = (from: string) =>
+      partsOf(from, 1, new Uint8Array(size), size / 2) as [unknown[], unknown[]];
+    const senders = ['a~1', 'b~1', 'c~1', 'd~1', 'e~1'];
+    for (const from of senders) reassembly.add(from, large(from)[0]);
     clock.advance(LIMITS.reassemblyMs);
-    expect(reassembly.add('a~1', second)).toBeUndefined();
-    expect(addAll(reassembly, [first, second]).at(-1)).toEqual(Buffer.of(1, 2));
+    expect(wholes(addAll(reassembly, large('f~1')))).toHaveLength(1);
+    const [first, second] = large('a~1');
+    expect(reassembly.add('a~1', second)).toEqual({ received: 0 });
+    expect(wholes(addAll(reassembly, [first, second]))).toHaveLength(1);
   });
 
-  test('gives way to later ones when memory is short, the oldest first', () => {
+  test('for which there is no room waits, without an answer, until there is', () => {
     const reassembly = new Reassembly(new ManualClock());
-    const half = new Uint8Array(LIMITS.reassemblyBytes / 2);
-    const frames = [1, 2, 3].map((number) => partsOf('a~1', number, [half, Uint8Array.of(number)]));
-    for (const [first] of frames) reassembly.add('a~1', first as unknown[]);
-    const whole = frames.map(([, second]) => reassembly.add('a~1', second as unknown[])?.at(-1));
-    expect(whole).toEqual([undefined, 2, 3]);
+    const senders = ['a~1', 'b~1', 'c~1', 'd~1', 'e~1'];
+    const size = LIMITS.callBytes;
+    const shipments = senders.map((from) => partsOf(from, 1, new Uint8Array(size), size / 2)) as [
+      unknown[],
+      unknown[],
+    ][];
+    for (const [first] of shipments.slice(0, -1)) reassembly.add(first[1] as string, first);
+    const [first, second] = shipments.at(-1) as [unknown[], unknown[]];
+    expect(reassembly.add('e~1', first)).toEqual({});
+    const [done] = shipments as [[unknown[], unknown[]]];
+    expect(wholes([reassembly.add('a~1', done[1])])).toHaveLength(1);
+    expect(wholes(addAll(reassembly, [first, second]))).toHaveLength(1);
   });
 
-  test('of very many parts of nothing is not kept either', () => {
+  test('that claims to be larger than anything may be is not begun', () => {
     const reassembly = new Reassembly(new ManualClock());
-    const nothing = new Uint8Array(0);
-    const count = LIMITS.reassemblyBytes;
-    for (let index = 0; index < 5; index++) reassembly.add('a~1', [PART, 'a~1', 1, index, count, nothing]);
-    expect(reassembly.add('a~1', [PART, 'a~1', 1, 7, count, nothing])).toBeUndefined();
+    for (const [count, bytes] of [
+      [LIMITS.callBytes, 64],
+      [Number.MAX_SAFE_INTEGER, 1],
+      [LIMITS.reassemblyBytes, 0],
+    ] as const) {
+      expect(reassembly.add('a~1', [PART, 'a~1', 1, 0, count, new Uint8Array(bytes)])).toEqual({});
+    }
+    expect(reassembly.add('a~1', [PART, 'a~1', 1, 1, 5, new Uint8Array(1)])).toEqual({ received: 0 });
   });
 });
 
 it('survives anything that claims to be a part', () => {
-  const anything = fc.oneof(fc.nat({ max: 4 }), piece, fc.anything());
+  const anything = fc.oneof(fc.nat({ max: 4 }), fc.uint8Array({ maxLength: 8 }), fc.anything());
   const frame = fc.tuple(anything, anything, anything, anything).map((rest) => [PART, 'a~1', ...rest]);
   fc.assert(
     fc.property(fc.array(frame, { maxLength: 20 }), (frames) => {

@@ -15,6 +15,9 @@ let told: { to: string; item: Item }[];
 let streams: StreamSenders;
 let cancelled: number[];
 let read: number[];
+/** Items that have not left yet. */
+let held: Set<Item>;
+let withdrawn: number[];
 
 function callOf(id: number, caller = READER): Call {
   const cancel = () => void cancelled.push(id);
@@ -48,7 +51,13 @@ beforeEach(() => {
   told = [];
   cancelled = [];
   read = [];
-  const link = { send: (to: string, item: Item) => void told.push({ to, item }) };
+  held = new Set();
+  withdrawn = [];
+  const link = {
+    send: (to: string, item: Item) => void told.push({ to, item }),
+    holds: (_to: string, item: Item) => held.has(item),
+    withdraw: (_to: string, stream: number) => void withdrawn.push(stream),
+  };
   streams = new StreamSenders({ clock, link } as unknown as Node);
 });
 
@@ -59,6 +68,25 @@ describe('the streams that other nodes read here', () => {
     expect(items()).toEqual([]);
     credit(2, true);
     expect(items()).toEqual([itemOf(2), itemOf(3), itemOf(4)]);
+  });
+
+  test('do not send again what has not left yet, and say that they are there', () => {
+    const sender = streaming(1);
+    const large = itemOf(1, new Uint8Array(1_000_000));
+    sender.sent(large);
+    held.add(large);
+    credit(1, true);
+    expect(items()).toEqual([known(1)]);
+    held.clear();
+    credit(1, true);
+    credit(1, true);
+    expect(items()).toContain(large);
+  });
+
+  test('take back what has not left yet when the reader leaves', () => {
+    streaming(1);
+    expect(streams.cancel(READER, 1)).toBe(true);
+    expect(withdrawn).toEqual([1]);
   });
 
   test('say that they are there to a reader that asks and has all', () => {
@@ -142,6 +170,31 @@ describe('the streams that other nodes read here', () => {
     streaming(1);
     streams.stop();
     expect([streams.size, clock.timers]).toEqual([0, 0]);
+  });
+});
+
+describe('the room that a reader has', () => {
+  const heavy = new Uint8Array(LIMITS.streamWindowBytes / 2);
+
+  test('is used up by the bytes of the window, and grows with what is read, not with what has come', () => {
+    const sender = new StreamSender();
+    const rooms: boolean[] = [];
+    for (let i = 0; i < 2; i++) {
+      sender.sent(itemOf(i, heavy));
+      rooms.push(sender.hasRoom);
+    }
+    sender.confirm(2);
+    rooms.push(sender.hasRoom);
+    sender.wasRead(1);
+    rooms.push(sender.hasRoom);
+    expect(rooms).toEqual([true, false, false, true]);
+  });
+
+  test('is not looked at for items that fit into the window as many as it has places', () => {
+    const sender = new StreamSender();
+    const light = new Uint8Array(LIMITS.streamWindowBytes / LIMITS.streamWindow - 1);
+    for (let i = 0; i < 2 * LIMITS.streamWindow; i++) sender.sent(itemOf(i, light));
+    expect(sender.hasRoom).toBe(true);
   });
 });
 
