@@ -32,7 +32,7 @@ function drawBadNetwork(cluster: SimulatedCluster): void {
 }
 
 test.each(seeds(8))(
-  'large calls to one grain run once each, in the order sent, whatever is lost, repeated and overtaken (seed %i)',
+  'large calls to one grain run once each, in the order sent, on a network as bad as can be (seed %i)',
   async (seed) => {
     await simulate({ seed, silos: 1, grains }, async (cluster) => {
       const depot = cluster.grain(Depot, 'calls');

@@ -261,9 +261,21 @@ describe('when nobody receives a large item', () => {
     const rider = { ticket: 0 };
     a.send(B, call(1, 'T/x', 2 * MB), rider);
     clock.runDeferred();
+    const { ticket } = wire[0] as Message;
     wire.length = 0;
     clock.advance(SILENCE_MS);
     expect(rider.ticket).toBe(0);
+    a.undeliverable(B, ticket); // late word of the first time
+    deliver();
+    expect(ids()).toEqual([1]);
+  });
+
+  test('nothing is left of it, also when it was a part that was sent again', () => {
+    const rider = { ticket: 0 };
+    a.send(B, call(1, 'T/x', 2 * MB), rider);
+    clock.runDeferred();
+    wire.length = 0;
+    clock.advance(SILENCE_MS);
     expect(wire).toHaveLength(1);
     a.undeliverable(B, (wire[0] as Message).ticket);
     expect(rider.ticket).toBe(0);
