@@ -28,7 +28,7 @@ export const LIMITS = Object.freeze({
   partBytes: 32 * 1024,
   /**
    * Bytes of parts under way from one node to another, which is what anything small waits behind. One part
-   * keeps a local network busy; the most fills a line of 1 Gbit/s with a round trip of 8 ms.
+   * keeps a local network busy; the most is for round trips of 60 ms and more (`Pace`).
    */
   partsBytes: 32 * 1024,
   partsBytesMax: 1024 * 1024,

@@ -199,7 +199,7 @@ export class LargeItems {
       queue.shipment ??= this.#load(queue, endpoint);
       const { shipment } = queue;
       if (!shipment) return;
-      const window = Math.ceil(queue.pace.windowBytes / shipment.partBytes);
+      const window = Math.floor(queue.pace.windowBytes / shipment.partBytes);
       const end = this.#hurries ? shipment.count : Math.min(shipment.count, shipment.received + window);
       while (shipment.next < end) this.#sendPart(endpoint, queue.to, shipment, shipment.next++);
       if (this.#hurries) this.#delivered(queue);

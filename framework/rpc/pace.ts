@@ -1,7 +1,7 @@
 import { LIMITS } from '../limits.ts';
 
-/** What parts are to reach where only the length of the way holds them up: 32 MB/s. */
-const BYTES_PER_MS = 32 * 1024;
+/** What parts are to reach where only the length of the way holds them up: 16 MB/s. */
+const BYTES_PER_MS = 16 * 1024;
 
 /**
  * How many bytes of parts may be under way to one node. One part where the way is short, so that nothing
