@@ -3,6 +3,7 @@ import { EXTENSION } from './wire-codes.ts';
 const PAGE_BYTES = 8 * 1024;
 /** A page with less than this left is given up: growing in the middle of a message costs a copy. */
 const PAGE_END_BYTES = 1024;
+const LARGE_BYTES = 32 * 1024;
 /** Below this length a loop in JavaScript beats the call into the engine's encoder. */
 const SHORT_CHARS = 48;
 const TWO_32 = 0x1_0000_0000;
@@ -272,7 +273,10 @@ export class ByteWriter {
 
   #grow(bytes: number): void {
     const written = this.#buffer.subarray(this.#start, this.#position);
-    const buffer = Buffer.allocUnsafeSlow(2 * Math.max(written.length + bytes, PAGE_BYTES));
+    // What is known to be large is mostly all there is: twice the room for it would be wasted.
+    const needed = written.length + bytes;
+    const room = bytes > LARGE_BYTES ? Math.max(needed + PAGE_BYTES, 1.25 * written.length) : 2 * needed;
+    const buffer = Buffer.allocUnsafeSlow(Math.max(Math.ceil(room), 2 * PAGE_BYTES));
     buffer.set(written);
     this.#use(buffer);
     this.#position = written.length;
