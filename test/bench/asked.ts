@@ -53,10 +53,11 @@ export class Asked {
       ...added(await answers(serving, {})),
       serverUs: this.#serverUs(),
     };
-    if (sample.calls === undefined) return { ...after, ...sample };
+    const all = added([after, sample]);
+    if (sample.calls === undefined) return all;
     const cpuUs = (sample.cpuUs ?? 0) + (after.cpuUs ?? 0) - (before.cpuUs ?? 0);
     const serverUs = after.serverUs - before.serverUs;
-    return { ...after, ...sample, cpuUs: cpuUs / sample.calls, serverUs: serverUs / sample.calls };
+    return { ...all, cpuUs: cpuUs / sample.calls, serverUs: serverUs / sample.calls };
   }
 
   #serverUs(): number {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { TemporaryFolder } from '../support/processes.ts';
+import { afterDeath, TemporaryFolder } from '../support/processes.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -32,9 +32,10 @@ function checkOut(commit: string): string {
   return path;
 }
 
-/** A new folder, from which packages are found. */
+/** A new folder, from which packages are found; removed also when the bench is interrupted. */
 function folder(): string {
   const { path } = new TemporaryFolder();
+  afterDeath('rm -rf "$1"', [path]);
   symlinkSync(join(ROOT, 'node_modules'), join(path, 'node_modules'));
   return path;
 }
