@@ -28,6 +28,7 @@ export function canonicalKey(type: string, key: GrainKey): string {
   ) {
     return wellFormed(type, key);
   }
+  if (Number.isFinite(key)) return String(key); // which needs no escapes
   const parts = Array.isArray(key) ? key : [key];
   if (parts.length === 0)
     throw new InvalidKeyError(`${type}: the key is an empty list; a key needs at least one part`);

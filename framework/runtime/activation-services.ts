@@ -7,6 +7,7 @@ import type { GrainStore } from '../storage/grain-store.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Random } from '../system/random.ts';
 import type { Activation } from './activation.ts';
+import type { RunningCalls } from './running-calls.ts';
 
 /** What all activations of a silo share. */
 export interface ActivationServices {
@@ -17,6 +18,7 @@ export interface ActivationServices {
   readonly outbound: Outbound;
   readonly stores: ReadonlyMap<string, GrainStore>;
   readonly log: Logger;
+  readonly running: RunningCalls;
   grainType(name: string): GrainType | undefined;
   /** Whether turns may start now. If not, the activation is pumped when they may. */
   mayTakeTurn(activation: Activation, now: number): boolean;

@@ -16,6 +16,7 @@ import type { ActivationServices } from './activation-services.ts';
 import { deadlock, deadlockOf, grainOf, waitingInChain } from './deadlock.ts';
 import { GrainSide } from './grain-side.ts';
 import { Mailbox } from './mailbox.ts';
+import { NO_PLACE } from './running-calls.ts';
 import { Streams } from './streams.ts';
 import { runTurn, turnOf } from './turn.ts';
 
@@ -39,6 +40,7 @@ export class Activation {
   readonly services: ActivationServices;
   readonly mailbox: Mailbox<Call>;
   state: ActivationState = 'creating';
+  /** In whole milliseconds: a fraction would be a new object at each call, for which see `RunningCalls`. */
   lastUsedAt: number;
   keepUntil = 0;
   #instance: Grain | undefined;
@@ -51,10 +53,8 @@ export class Activation {
   /** The records are being read, or `onActivate` runs. */
   #preparing = false;
   #turns = 0;
-  /** The call that runs, where only one can. */
-  #current: Call | undefined;
-  /** Calls that run. */
-  readonly #running: Call[] = [];
+  /** Where the calls that run are: not in here, see `RunningCalls`. */
+  #place = NO_PLACE;
   #streams: Streams | undefined;
   #reason: DeactivationReason = 'requested';
   /** What the grain itself did, before it was active, that ends the activation. */
@@ -67,7 +67,7 @@ export class Activation {
     this.services = services;
     this.activationId = services.random.id();
     this.since = services.clock.wallNow();
-    this.lastUsedAt = services.clock.now();
+    this.lastUsedAt = Math.ceil(services.clock.now());
     this.mailbox = new Mailbox(type.mailboxMax);
     this.#returns = services.returns();
     this.#side = new GrainSide(this);
@@ -242,7 +242,7 @@ export class Activation {
 
   #circleOf(call: Call): DeadlockError | undefined {
     const start = this.startLink;
-    if (start === undefined) return deadlockOf(call, this.#running);
+    if (start === undefined) return deadlockOf(call, this.running);
     const from = call.chain.indexOf(start);
     return from < 0 ? undefined : deadlock(call, [...call.chain.slice(from).map(grainOf), this.id]);
   }
@@ -250,9 +250,9 @@ export class Activation {
   #modeOf(call: Call, spec: { readOnly: boolean; interleave: boolean }): Call['mode'] {
     const { reentrant } = this.type;
     if (reentrant === true || spec.interleave) return 'interleave';
-    if (reentrant === 'callChain' && waitingInChain(call, this.#running)) return 'interleave';
+    if (reentrant === 'callChain' && waitingInChain(call, this.running)) return 'interleave';
     // A writer that waits would hold it up, and itself waits for the reader that this call belongs to.
-    if (spec.readOnly && waitingInChain(call, this.#running)?.mode === 'readOnly') return 'interleave';
+    if (spec.readOnly && waitingInChain(call, this.running)?.mode === 'readOnly') return 'interleave';
     return spec.readOnly ? 'readOnly' : 'exclusive';
   }
 
@@ -279,7 +279,7 @@ export class Activation {
 
   /** A turn that must end before this activation can, waits for this call. */
   #holdsUpItsEnd(call: Call): boolean {
-    return this.state === 'deactivating' && waitingInChain(call, this.#running) !== undefined;
+    return this.state === 'deactivating' && waitingInChain(call, this.running) !== undefined;
   }
 
   /** Starts what may start. */
@@ -346,11 +346,10 @@ export class Activation {
       if (events.active) events.publish({ type: 'callExpired', grain: this.id, method: call.method });
       return;
     }
-    this.lastUsedAt = now;
+    this.lastUsedAt = Math.ceil(now);
     call.started = true;
     this.mailbox.started(call);
-    this.#running.push(call);
-    this.#current = call;
+    this.#place = this.services.running.add(this.#place, call);
     if (events.active) this.#tell('turnStarted', call);
     let result: unknown;
     try {
@@ -409,10 +408,7 @@ export class Activation {
 
   #ended(call: Call): void {
     this.mailbox.ended(call);
-    const index = this.#running.indexOf(call);
-    this.#running[index] = this.#running[this.#running.length - 1] as Call;
-    this.#running.pop();
-    if (this.#current === call) this.#current = undefined;
+    this.#place = this.services.running.remove(this.#place, call);
     if (!call.stream) {
       call.onEnded?.();
       call.args = NO_ARGS;
@@ -422,7 +418,7 @@ export class Activation {
   }
 
   #afterTurn(): void {
-    this.lastUsedAt = this.services.clock.recent();
+    this.lastUsedAt = Math.ceil(this.services.clock.recent());
     if (this.state === 'deactivating' && this.mailbox.running === 0) void this.#finish(true);
     else if (this.mailbox.waiting > 0) this.pump();
   }
@@ -436,14 +432,14 @@ export class Activation {
   /** The caller waits no more. */
   cancel(caller: string, id: number): void {
     const which = (call: Call) => call.caller === caller && call.id === id;
-    (this.#running.find(which) ?? this.mailbox.find(which))?.cancel();
+    (this.running.find(which) ?? this.mailbox.find(which))?.cancel();
   }
 
   // ---- what the grain's side needs
 
   /** Calls that run. */
   get running(): readonly Call[] {
-    return this.#running;
+    return this.services.running.at(this.#place);
   }
 
   isWaiting(call: Call): boolean {
@@ -452,7 +448,7 @@ export class Activation {
 
   /** The call that the code which asks belongs to. */
   currentCall(): Call | undefined {
-    return this.type.interleaves ? turnOf(this.#running) : this.#current;
+    return this.type.interleaves ? turnOf(this.running) : this.running[0];
   }
 
   /** Names the activating itself, in the chains of the calls that `onActivate` makes; undefined after it. */

@@ -21,6 +21,7 @@ import { DeadlockDetector } from './deadlock-detector.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Placer } from './placer.ts';
 import { answerPlainCall } from './plain-door.ts';
+import { RunningCalls } from './running-calls.ts';
 import { TurnGate } from './turn-gate.ts';
 import { Workers } from './workers.ts';
 
@@ -199,6 +200,7 @@ export class SiloRuntime {
 
   /** Ends at once, without a word to anybody. */
   async halt(): Promise<void> {
+    this.node.link.stopListening(); // it would activate grains anew that others have by now
     this.membership.stop();
     this.#stopParts();
     for (const activation of [...this.catalog.all(), ...this.workers.all()]) activation.abandon();
@@ -222,6 +224,7 @@ export class SiloRuntime {
     const { clock, random, events, address } = this.node;
     return {
       ...{ siloName: nodeName(address), clock, random, events, stores, log, outbound: this.outbound },
+      running: new RunningCalls(),
       grainType: (name) => types.get(name),
       mayTakeTurn: (activation, now) => this.#gate.mayTakeTurn(activation, now),
       returns: () => this.directory.returns,

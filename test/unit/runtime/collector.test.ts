@@ -104,6 +104,19 @@ describe('the collector', () => {
     expect(many.filter(({ state }) => state === 'active')).toHaveLength(0);
   });
 
+  test('takes few at a time, so that calls get in between', () => {
+    const { clock, lodger } = house(100);
+    const many = Array.from({ length: 2_000 }, () => lodger());
+    const counts: number[] = [];
+    for (let gone = 0; gone < many.length; ) {
+      clock.advance(1);
+      const now = many.filter(({ state }) => state === 'gone').length;
+      counts.push(now - gone);
+      gone = now;
+    }
+    expect(Math.max(...counts)).toBeLessThanOrEqual(250);
+  });
+
   test('leaves no timer when it is stopped', () => {
     const { clock, collector } = house(100);
     expect(clock.timers).toBe(1);
