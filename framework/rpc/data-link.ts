@@ -148,6 +148,11 @@ export class DataLink {
     this.#large.sendAll();
   }
 
+  /** The node ends at once: what has come and was not looked at yet is as good as not received. */
+  stopListening(): void {
+    this.#inbox.close();
+  }
+
   /** The node is about to go: takes in at once what comes now, and sends what is pending. */
   finish(): void {
     this.#inbox.stopSlicing();

@@ -32,6 +32,8 @@ export class Inbox {
   /** The last slice was used up, and there is more. */
   #waiting = false;
 
+  #closed = false;
+
   constructor(clock: Clock, take: (from: NodeAddress, item: unknown) => void) {
     this.#clock = clock;
     this.#take = take;
@@ -39,6 +41,7 @@ export class Inbox {
 
   /** The items of a frame, from an index on. */
   add(from: NodeAddress, frame: readonly unknown[], next: number): void {
+    if (this.#closed) return;
     this.#batches.push({ from, frame, next });
     if (!this.#waiting) this.#takeSlice();
   }
@@ -48,6 +51,12 @@ export class Inbox {
     this.#left = Number.POSITIVE_INFINITY;
     this.#waiting = false;
     this.#takeSlice();
+  }
+
+  /** Takes in nothing more, nor what waits: the node is gone. */
+  close(): void {
+    this.#closed = true;
+    this.#batches.length = 0;
   }
 
   #takeSlice(): void {

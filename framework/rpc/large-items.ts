@@ -146,13 +146,15 @@ export class LargeItems {
     const queue = this.#queues.get(from);
     const shipment = queue?.shipment;
     if (!queue || !shipment || number !== shipment.number || !isCount(received)) return;
-    if (received > shipment.count || (received <= shipment.received && received > 0)) return;
+    // The receiver begins anew when it has let go of what it had. It may say so once for each part that is
+    // under way, and if it has no room, for each that comes: to answer every word would never end.
+    const anew = received === 0 && shipment.received > 0;
+    if (received > shipment.count || (received <= shipment.received && !anew)) return;
     queue.silence = 0;
     if (shipment.sentAt !== undefined) queue.pace.roundTrip(this.#clock.now() - shipment.sentAt);
     shipment.sentAt = undefined;
     shipment.received = received;
-    // The receiver begins anew when it has let go of what it had.
-    shipment.next = received === 0 ? 0 : Math.max(shipment.next, received);
+    shipment.next = anew ? 0 : Math.max(shipment.next, received);
     if (received === shipment.count) this.#delivered(queue);
     this.#send(queue);
   }

@@ -37,7 +37,9 @@ export class Locator {
   /** Where the ring puts it. */
   #home(call: Located): NodeAddress | undefined {
     const { era } = this.#cluster;
-    if (call.partition < 0) call.partition = era.ring.partitionOf(call.target);
+    // A client may have learnt meanwhile that there are fewer. Of more, the one it has is wrong, but safe.
+    if (call.partition < 0 || call.partition >= era.ring.partitions)
+      call.partition = era.ring.partitionOf(call.target);
     return era.primaryAddress(call.partition);
   }
 

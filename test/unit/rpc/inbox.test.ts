@@ -58,4 +58,14 @@ describe('the inbox', () => {
     round();
     expect(taken).toEqual([...named('a', 3 * SLICE), ...named('b', 3 * SLICE)]);
   });
+
+  test('takes in nothing that waits, and nothing that comes, when the node has ended', () => {
+    const { inbox, taken, add, round } = open();
+    add('a', 3 * SLICE);
+    inbox.close();
+    add('b', 3);
+    round();
+    inbox.stopSlicing();
+    expect(taken).toEqual(named('a', SLICE));
+  });
 });

@@ -219,6 +219,38 @@ describe('when the network loses something', () => {
     expect(ids()).toEqual([1]);
   });
 
+  test.each([
+    ['has no room', true],
+    ['has missed the first part', false],
+  ])(
+    'several parts under way are answered by a receiver that %s, and not all sent again for each',
+    (_, full) => {
+      // A way as long as an ocean: many parts are under way at a time.
+      a.send(B, value(1, 40_000));
+      clock.runDeferred();
+      clock.advance(60);
+      deliver();
+      if (full) {
+        const part = new Uint8Array(LIMITS.partBytes);
+        const count = LIMITS.callBytes / part.length;
+        for (const other of ['c~1', 'd~1', 'e~1', 'f~1'])
+          links.get(B)?.receive(encodeFrame([PART, other, 1, 0, count, part]));
+        wire.length = 0;
+      }
+      a.send(B, value(2, 4 * MB));
+      clock.runDeferred();
+      expect(wire.length).toBeGreaterThan(10);
+      if (!full) wire.shift();
+      for (const { to, payload } of wire.splice(0)) links.get(to)?.receive(payload);
+      for (const { to, payload } of wire.splice(0)) links.get(to)?.receive(payload);
+      expect(wire).toHaveLength(0);
+      if (full) clock.freeze(LIMITS.reassemblyMs);
+      clock.advance(SILENCE_MS);
+      deliver();
+      expect(ids()).toEqual([1, 2]);
+    },
+  );
+
   test('a receiver that is never heard of is given up, and nothing is kept for it', () => {
     a.send(B, value(1, 300_000));
     for (let i = 0; i <= LIMITS.partSilentTicks + 1; i++) {

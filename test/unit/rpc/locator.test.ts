@@ -47,6 +47,15 @@ describe('the locator', () => {
     expect(locator.locate(callTo('T/1'))).toBeUndefined();
   });
 
+  test('finds the primary of a call that was made when more partitions were thought to be', () => {
+    const silos = new Silos('a', 'b', 'c');
+    const locator = new Locator(silos);
+    for (let i = 0; i < 100; i++) {
+      const call = { target: `T/${i}`, partition: PARTITIONS + i };
+      expect(locator.locate(call)).toBe(home(silos, `T/${i}`));
+    }
+  });
+
   test('names the silo that a grain has answered from, until it answers from home or is forgotten', () => {
     const silos = new Silos('a', 'b', 'c');
     const locator = new Locator(silos);
