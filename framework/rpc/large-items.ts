@@ -98,15 +98,16 @@ export class LargeItems {
     return isLarge(item) || (this.#queues.size > 0 && this.#isBehind(to, item));
   }
 
-  /** An item that is waiting, or under way, already is not sent a second time. */
+  /** An item of a stream that is waiting, or under way, already is not sent a second time. */
   add(to: NodeAddress, item: Item, rider: Ticketed | undefined): void {
-    if (this.holds(to, item)) return;
+    const order = orderOf(item);
+    // A call is a new item whenever it is sent: nobody looks for it among the thousands that may wait.
+    if (typeof order === 'number' && this.holds(to, item)) return;
     let queue = this.#queues.get(to);
     if (!queue) {
       queue = { to, waiting: [], shipment: undefined, orders: new Map(), silence: 0, pace: this.#paceOf(to) };
       this.#queues.set(to, queue);
     }
-    const order = orderOf(item);
     if (order !== undefined) queue.orders.set(order, (queue.orders.get(order) ?? 0) + 1);
     queue.waiting.push({ item, rider, order });
     this.#timer ??= this.#clock.inBackground(LIMITS.partSilenceMs, this.#tick);

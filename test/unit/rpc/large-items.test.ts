@@ -121,6 +121,17 @@ describe('a large item', () => {
     expect(wire.map(kindOf)).toEqual([FRAME]);
   });
 
+  test('is followed by very many calls to the same grain, without looking at each for each', () => {
+    const count = 20_000;
+    a.send(B, call(0, 'T/x', 100_000));
+    const start = performance.now();
+    for (let id = 1; id <= count; id++) a.send(B, call(id, 'T/x', 1));
+    expect(performance.now() - start).toBeLessThan(800); // else it takes twice as long, and more
+    deliver();
+    for (let round = 0; came.length <= count && round < count; round++) clock.goRound();
+    expect(ids()).toEqual(Array.from({ length: count + 1 }, (_, id) => id));
+  });
+
   test('is not overtaken by a later item of the same stream, nor by its end', () => {
     a.send(B, streamItem(1, 0, 2 * MB));
     a.send(B, streamItem(1, 1, 5));
