@@ -22,7 +22,10 @@ export interface Verdict {
 /** What may be lost. */
 export const LOSS_ALLOWED = 0.07;
 
-/** Of a bound: it is wrong in at most one of fifty checks. */
+/**
+ * Of a bound after so many heats. Since heats go on until a bound decides, a measure exactly at the edge is
+ * said to have lost in one check of twenty-five.
+ */
 const CONFIDENCE = 0.98;
 
 /** The fewest heats from which a bound follows: that six coins fall alike has a chance of 1 in 64. */
