@@ -49,6 +49,11 @@ export const LIMITS = Object.freeze({
    * trouble itself.
    */
   pendingCalls: 100_000,
+  /**
+   * Items that have come and may wait until the event loop has gone round. A burst of calls is less; with more,
+   * the process would only read what it has no time for.
+   */
+  inbox: 10_000,
   /** Calls that may wait for one activation. At 1 ms a turn the last one waits 10 s, the default deadline. */
   mailbox: 10_000,
   /** Calls that may wait for partitions that are being taken over, for one silo. */

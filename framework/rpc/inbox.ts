@@ -1,4 +1,5 @@
 import type { NodeAddress } from '../identity/silo-address.ts';
+import { LIMITS } from '../limits.ts';
 import type { Clock } from '../system/clock.ts';
 
 /** A frame of which some items wait. */
@@ -20,11 +21,16 @@ const SLICE = 256;
  * otherwise: one works on a large frame while the other has nothing to do, then sends all its answers as
  * another large frame, and waits. In slices the answers to the first calls leave while the rest still waits,
  * and both work. It also lets heartbeats through.
+ *
+ * What waits is bounded: beyond that, items are taken in where they come. The network is not read meanwhile,
+ * which holds up those who send too much.
  */
 export class Inbox {
   readonly #clock: Clock;
   readonly #take: (from: NodeAddress, item: unknown) => void;
   readonly #batches: Batch[] = [];
+  /** Items that wait. */
+  #items = 0;
   /** Items that may still be taken in before the event loop goes round. */
   #left = SLICE;
   /** Somebody will renew that. */
@@ -43,6 +49,11 @@ export class Inbox {
   add(from: NodeAddress, frame: readonly unknown[], next: number): void {
     if (this.#closed) return;
     this.#batches.push({ from, frame, next });
+    this.#items += frame.length - next;
+    if (this.#items > LIMITS.inbox) {
+      this.#left += this.#items - LIMITS.inbox;
+      this.#takeItems();
+    }
     if (!this.#waiting) this.#takeSlice();
   }
 
@@ -57,15 +68,22 @@ export class Inbox {
   close(): void {
     this.#closed = true;
     this.#batches.length = 0;
+    this.#items = 0;
   }
 
-  #takeSlice(): void {
+  /** Takes in as many as may be now. */
+  #takeItems(): void {
     for (let batch = this.#batches[0]; batch && this.#left > 0; batch = this.#batches[0]) {
       const end = Math.min(batch.frame.length, batch.next + this.#left);
       this.#left -= end - batch.next;
+      this.#items -= end - batch.next;
       if (end === batch.frame.length) this.#batches.shift();
       while (batch.next < end) this.#take(batch.from, batch.frame[batch.next++]);
     }
+  }
+
+  #takeSlice(): void {
+    this.#takeItems();
     if (this.#left === Number.POSITIVE_INFINITY) return;
     this.#waiting = this.#batches.length > 0;
     if (this.#waiting) this.#clock.afterIO(this.#goOn);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { LIMITS } from '../../../framework/limits.ts';
 import { Inbox } from '../../../framework/rpc/inbox.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
@@ -57,6 +58,18 @@ describe('the inbox', () => {
     expect(taken).toHaveLength(6 * SLICE);
     round();
     expect(taken).toEqual([...named('a', 3 * SLICE), ...named('b', 3 * SLICE)]);
+  });
+
+  test('takes in the oldest at once when too many wait, in their order', () => {
+    const { taken, add, round } = open();
+    add('a', LIMITS.inbox);
+    expect(taken).toHaveLength(SLICE);
+    add('b', SLICE);
+    expect(taken).toHaveLength(SLICE);
+    add('c', 3 * SLICE);
+    expect(taken).toHaveLength(4 * SLICE);
+    for (let i = 0; i < LIMITS.inbox; i += SLICE) round();
+    expect(taken).toEqual([...named('a', LIMITS.inbox), ...named('b', SLICE), ...named('c', 3 * SLICE)]);
   });
 
   test('takes in nothing that waits, and nothing that comes, when the node has ended', () => {
