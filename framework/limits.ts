@@ -50,8 +50,8 @@ export const LIMITS = Object.freeze({
    */
   pendingCalls: 100_000,
   /**
-   * Items that have come and may wait until the event loop has gone round. A burst of calls is less; with more,
-   * the process would only read what it has no time for.
+   * Items that have come and may wait until the event loop has gone round. A burst of calls is less; with
+   * more, the process would only read what it has no time for.
    */
   inbox: 10_000,
   /** Calls that may wait for one activation. At 1 ms a turn the last one waits 10 s, the default deadline. */
