@@ -44,6 +44,8 @@ async function main(): Promise<void> {
   const rounds = Number(options.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds takes a whole number from 1');
   const { against, profile: profiled } = options;
+  // Floors are about baselines: against another commit nearly every ratio is under them.
+  if (options.check && against !== undefined) throw new Error('--check does not go with --against');
   const services = await startServices(measures);
   const granary = await services.place(build());
   if (profiled) return await printProfiles(measures, granary);
