@@ -29,6 +29,8 @@ const SENDERS = 10_000;
 const NOTHING: Taken = Object.freeze({});
 /** Bytes that have to come before the sender is told: half of what may be under way at the least. */
 const REPORT_BYTES = LIMITS.partsBytes / 2;
+/** How often those that have fallen silent are looked for, among thousands. */
+const EXPIRE_MS = 1_000;
 /** Bytes of a shipment beyond the largest item: what was sent together with it, and around it. */
 const SHIPMENT_OVERHEAD = 1024 * 1024;
 
@@ -43,6 +45,7 @@ export class Reassembly {
   readonly #clock: Clock;
   readonly #arrivals = new Map<NodeAddress, Arrival>();
   #bytes = 0;
+  #expiredAt = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -99,14 +102,20 @@ export class Reassembly {
     return arrival;
   }
 
+  /** Of the one heard of first. If not all of its shipment has come, it will begin anew. */
   #forget(): void {
-    for (const [from, { bytes }] of this.#arrivals) {
-      if (!bytes) return void this.#arrivals.delete(from);
-    }
+    const [first] = this.#arrivals;
+    if (!first) return;
+    const [from, arrival] = first;
+    this.#release(arrival);
+    this.#arrivals.delete(from);
   }
 
   #expire(): void {
-    const oldest = this.#clock.now() - LIMITS.reassemblyMs;
+    const now = this.#clock.now();
+    if (now < this.#expiredAt + EXPIRE_MS) return;
+    this.#expiredAt = now;
+    const oldest = now - LIMITS.reassemblyMs;
     for (const arrival of this.#arrivals.values()) if (arrival.at <= oldest) this.#release(arrival);
   }
 

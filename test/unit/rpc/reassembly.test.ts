@@ -123,6 +123,17 @@ describe('a shipment', () => {
     expect(wholes(addAll(reassembly, [first, second]))).toHaveLength(1);
   });
 
+  test('is forgotten when ten thousand others have begun since, and begins anew', () => {
+    const reassembly = new Reassembly(new ManualClock());
+    const begun = ['a~1', ...Array.from({ length: 10_000 }, (_, n) => `c${n}~1`)];
+    const shipments = begun.map((from) => partsOf(from, 1, Uint8Array.of(1, 2), 1));
+    for (const [first] of shipments) reassembly.add(first?.[1] as string, first as unknown[]);
+    const [forgotten, known] = shipments as [unknown[][], unknown[][]];
+    expect(wholes(addAll(reassembly, known.slice(1)))).toHaveLength(1);
+    expect(addAll(reassembly, forgotten.slice(1))).toEqual([{ received: 0 }]);
+    expect(wholes(addAll(reassembly, forgotten))).toHaveLength(1);
+  });
+
   test('that claims to be larger than anything may be is not begun', () => {
     const reassembly = new Reassembly(new ManualClock());
     for (const [count, bytes] of [
