@@ -21,6 +21,7 @@ interface Outbox {
 
 /** Nodes whose empty outboxes are kept, which saves making them anew. */
 const OUTBOXES = 1_000;
+
 /**
  * The data lane in frames. Everything that one tick produces for one node leaves as one message, in order:
  * the first item of a tick asks for a flush after the JavaScript that runs now, so a lone call leaves at once

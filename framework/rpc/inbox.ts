@@ -33,11 +33,10 @@ export class Inbox {
   #items = 0;
   /** Items that may still be taken in before the event loop goes round. */
   #left = SLICE;
-  /** Somebody will renew that. */
+  /** That is made full again at the end of the tick. */
   #renewing = false;
   /** The last slice was used up, and there is more. */
   #waiting = false;
-
   #closed = false;
 
   constructor(clock: Clock, take: (from: NodeAddress, item: unknown) => void) {

@@ -156,7 +156,7 @@ export class LargeItems {
     shipment.sentAt = undefined;
     shipment.received = received;
     shipment.next = anew ? 0 : Math.max(shipment.next, received);
-    if (received === shipment.count) this.#delivered(queue);
+    if (received === shipment.count) this.#settled(queue);
     this.#send(queue);
   }
 
@@ -169,7 +169,7 @@ export class LargeItems {
     const ofStream = queue.shipment?.entries.filter((entry) => entry.order === stream).length ?? 0;
     if (ofStream > 0) queue.orders.set(stream, ofStream);
     // What is under way is broken off, unless something else is on the way with it.
-    if (ofStream === queue.shipment?.entries.length || !queue.shipment) this.#delivered(queue);
+    if (ofStream === queue.shipment?.entries.length || !queue.shipment) this.#settled(queue);
     this.#send(queue);
   }
 
@@ -205,7 +205,7 @@ export class LargeItems {
       const window = Math.floor(queue.pace.windowBytes / shipment.partBytes);
       const end = this.#hurries ? shipment.count : Math.min(shipment.count, shipment.received + window);
       while (shipment.next < end) this.#sendPart(endpoint, queue.to, shipment, shipment.next++);
-      if (this.#hurries) this.#delivered(queue);
+      if (this.#hurries) this.#settled(queue);
     } while (this.#hurries);
   }
 
@@ -236,7 +236,7 @@ export class LargeItems {
   }
 
   /** Lets go of what has come; of the queue, if nothing more is in it. */
-  #delivered(queue: Queue): void {
+  #settled(queue: Queue): void {
     for (const { order } of queue.shipment?.entries ?? []) {
       if (order === undefined) continue;
       const others = (queue.orders.get(order) ?? 0) - 1;
@@ -283,7 +283,7 @@ function sizeOf(item: Item): number {
   return 64 + lengthOf(contentOf(item));
 }
 
-/** The one field of an item that can be large. */
+/** The field of an item that is large when something is; what else it has fits into any message. */
 function contentOf(item: Item): unknown {
   return item[0] === ITEM.call ? item[4] : item[item.length - 1];
 }
