@@ -22,7 +22,7 @@ export const LIMITS = Object.freeze({
   valueDepth: 100,
   /** Bytes of one call's arguments or one result. Larger values belong in a store or a stream. */
   callBytes: 16 * 1024 * 1024,
-  /** Bytes of an item from which on it leaves in parts, and what is sent after it may overtake it. */
+  /** Bytes of an item; a larger one leaves in parts, and what is sent after it may overtake it. */
   largeItemBytes: 32 * 1024,
   /** Bytes of one part: a fraction of a millisecond of anybody's time, more than what a message costs. */
   partBytes: 32 * 1024,
