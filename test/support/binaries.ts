@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 
@@ -9,8 +9,9 @@ interface Server {
   readonly program: string;
   readonly title: string;
   readonly debianPackage: string;
-  /** Reads the place that the user named, if any. */
-  readonly chosen: (env: NodeJS.ProcessEnv) => string | undefined;
+  /** The variable by which a user names its place: the program, or its folder. */
+  readonly variable: string;
+  readonly isFolder?: boolean;
   /** Folders beside PATH; one `*` may stand for a version. */
   readonly folders: readonly string[];
   readonly howToGet: string;
@@ -21,7 +22,7 @@ const SERVERS = {
     program: 'nats-server',
     title: 'nats-server',
     debianPackage: 'nats-server',
-    chosen: (env) => env.NATS_SERVER,
+    variable: 'NATS_SERVER',
     folders: ['/usr/sbin', '/usr/local/bin', '/usr/local/sbin', '/opt/homebrew/bin'],
     howToGet:
       'apt-get install nats-server (Debian), brew install nats-server (macOS) or https://nats.io/download; ' +
@@ -31,7 +32,8 @@ const SERVERS = {
     program: 'initdb',
     title: 'PostgreSQL',
     debianPackage: 'postgresql',
-    chosen: (env) => env.PG_BIN && join(env.PG_BIN, 'initdb'),
+    variable: 'PG_BIN',
+    isFolder: true,
     folders: [
       '/usr/lib/postgresql/*/bin',
       '/usr/pgsql-*/bin',
@@ -54,12 +56,15 @@ export interface Search {
   readonly usualFolders?: boolean;
 }
 
-/** Path of the server's program. Throws one line that says how to get it. */
+/** Its message is one line, which says what to do. */
+export class ServerMissing extends Error {}
+
+/** Path of the server's program. Throws `ServerMissing`. */
 export function findServer(name: ServerName, search: Search = {}): string {
   const found = look(name, search);
   if (found) return found;
   const { title, howToGet } = SERVERS[name];
-  throw new Error(`${title} is not installed, and this test needs it: ${howToGet}`);
+  throw new ServerMissing(`${title} is not installed, but needed: ${howToGet}`);
 }
 
 /** Folder of PostgreSQL's programs. */
@@ -68,23 +73,30 @@ export function postgresFolder(): string {
 }
 
 /**
- * Finds every server, or installs it where that is allowed: on Debian, as root. Throws like `findServer`. One
- * process at a time: others that call it meanwhile wait for the lock, and then find what it installed.
+ * Finds every server, or installs it where that is allowed: on Debian, as root. Throws like `findServer`, and
+ * at once when the user named a wrong place. One process at a time: others that call it meanwhile wait for
+ * the lock, and then find what it installed.
  */
 export function ensureServers(names: readonly ServerName[]): void {
   const missing = names.filter((name) => !look(name, {}));
   if (missing.length > 0 && canInstall()) {
     const packages = missing.map((name) => SERVERS[name].debianPackage);
-    process.stderr.write(`Installing ${packages.join(' and ')} for the tests (apt-get)\n`);
+    process.stderr.write(`Installing ${packages.join(' and ')} (apt-get)\n`);
     install(packages);
   }
   for (const name of names) findServer(name);
 }
 
+/** Throws `ServerMissing` when the user named a place where it is not: no other will do then. */
 function look(name: ServerName, { env = process.env, usualFolders = true }: Search): string | undefined {
   const server: Server = SERVERS[name];
-  const chosen = server.chosen(env);
-  if (chosen) return isProgram(chosen) ? chosen : undefined;
+  const place = env[server.variable];
+  if (place) {
+    const program = server.isFolder ? join(place, server.program) : place;
+    if (isProgram(program)) return program;
+    const wrong = server.isFolder ? `there is no ${server.program} in it` : 'that is not a program';
+    throw new ServerMissing(`${server.variable} is ${place}, but ${wrong}`);
+  }
   const folders = (env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
   if (usualFolders) folders.push(...server.folders.flatMap(expand));
   return folders.map((folder) => join(folder, server.program)).find(isProgram);
@@ -108,7 +120,7 @@ function expand(pattern: string): string[] {
 function isProgram(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
-    return true;
+    return statSync(path).isFile();
   } catch {
     return false;
   }

@@ -1,8 +1,8 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { findServer } from '../support/binaries.ts';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { ensureServers, findServer } from '../support/binaries.ts';
 
 function folderWith(program: string): { path: string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), 'granary-'));
@@ -31,5 +31,14 @@ test('a server is found on the PATH, and where the user says it is', () => {
 test('a place that the user named and that holds no program is an error, whatever else is installed', () => {
   using folder = folderWith('initdb');
   const env = { PATH: folder.path, PG_BIN: '/nowhere' };
-  expect(() => findServer('postgres', { env, usualFolders: false })).toThrow('PG_BIN');
+  expect(() => findServer('postgres', { env })).toThrow('PG_BIN is /nowhere, but there is no initdb in it');
+  expect(() => findServer('nats', { env: { NATS_SERVER: folder.path } })).toThrow(
+    `NATS_SERVER is ${folder.path}, but that is not a program`,
+  );
+});
+
+test('a place that the user named wrongly is told before anything is installed', () => {
+  onTestFinished(() => void vi.unstubAllEnvs());
+  vi.stubEnv('NATS_SERVER', '/nowhere');
+  expect(() => ensureServers(['nats'])).toThrow('NATS_SERVER is /nowhere');
 });
