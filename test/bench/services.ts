@@ -4,9 +4,6 @@ import { startPostgres } from '../support/postgres.ts';
 import type { Place } from './asked.ts';
 import type { Measure } from './measures.ts';
 
-/** Connections to PostgreSQL, on both sides. */
-const POOL_SIZE = 4;
-
 /** The servers that some measures need. */
 export interface Services {
   /** A side whose programs are compiled in a folder; no other side shares its records. */
@@ -23,7 +20,7 @@ export async function startServices(measures: readonly Measure[]): Promise<Servi
       folder,
       servers: nats ? [nats.pid] : [],
       env: {
-        ...{ POOL_SIZE: `${POOL_SIZE}`, NODE_ENV: 'production' },
+        NODE_ENV: 'production',
         ...(nats && { NATS_URL: nats.url }),
         ...(postgres && { DATABASE_URL: await postgres.createDatabase() }),
       },

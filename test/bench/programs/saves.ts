@@ -4,7 +4,8 @@ import { SavedCounter } from './grains.ts';
 import { callsPerSecond, type Load } from './load.ts';
 import { answer, setting } from './session.ts';
 
-const store = postgres({ url: setting('DATABASE_URL'), poolSize: Number(setting('POOL_SIZE')) });
+/** With as many connections as it takes by itself. */
+const store = postgres({ url: setting('DATABASE_URL') });
 const silo = await Silo.start({ grains: [SavedCounter], stores: { default: store } });
 
 /** Every caller has a grain of its own, which saves at each call. */

