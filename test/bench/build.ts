@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterDeath, TemporaryFolder } from '../support/processes.ts';
+import { WrongInput } from './input.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -22,12 +23,22 @@ export function build(commit?: string): string {
   return join(path, 'test/bench/programs');
 }
 
+/** The full id of a commit. Throws `WrongInput` when there is none of that name. */
+export function commitNamed(name: string): string {
+  const args = ['rev-parse', '--verify', '--quiet', '--end-of-options', `${name}^{commit}`];
+  const { status, stdout } = spawnSync('git', args, { cwd: ROOT, encoding: 'utf8' });
+  if (status !== 0) throw new WrongInput(`there is no commit '${name}'`);
+  return stdout.trim();
+}
+
 /** Granary as it was at a commit, with the programs as they are now. */
 function checkOut(commit: string): string {
   const path = folder();
   const parts = ['framework', 'persistence', 'package.json', 'tsconfig.json', 'tsconfig.build.json'];
-  const archive = execFileSync('git', ['archive', commit, ...parts], { cwd: ROOT, maxBuffer: 1 << 30 });
-  execFileSync('tar', ['-x', '-C', path], { input: archive });
+  const archive = spawnSync('git', ['archive', commit, ...parts], { cwd: ROOT, maxBuffer: 1 << 30 });
+  if (archive.status !== 0)
+    throw new WrongInput(`commit ${commit} cannot be measured: ${archive.stderr.toString().trim()}`);
+  execFileSync('tar', ['-x', '-C', path], { input: archive.stdout });
   cpSync(join(ROOT, 'test/bench'), join(path, 'test/bench'), { recursive: true });
   return path;
 }

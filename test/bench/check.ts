@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { parseArgs } from 'node:util';
-import { stopPrograms } from '../support/processes.ts';
-import { build, ROOT } from './build.ts';
+import { build, commitNamed, ROOT } from './build.ts';
+import { parsed, run, WrongInput } from './input.ts';
 import { chosen, MEASURES, type Measure, type Row } from './measures.ts';
 import { median } from './median.ts';
 import { alternate, type Places, type Round } from './rounds.ts';
@@ -24,8 +23,9 @@ compared with HEAD when it has changes that are not committed, else with HEAD~1.
   --json              the results as JSON
   --help              this text
 
-A measure goes on while it is neither clear that it lost, nor that it did not; when its time is over that is
-'undecided', which is no failure.
+A measure goes on while it is certain neither that it lost more than ${LOSS} %, nor that it did not: 15 heats
+at most, or with --minutes as long as that. It has lost then if it is certain that it lost something, and
+likely that it was more than ${LOSS} %; else it is 'undecided', which is no failure.
 `;
 
 /**
@@ -37,18 +37,19 @@ const ROUNDS = 30;
 const WARM_UP_ROUNDS = 10;
 /** Of measures whose rounds have processes of their own: each side is first in one half of them. */
 const FRESH_ROUNDS = 2;
-/** More of them would not tell more: what is undecided then is too near to the bound. */
-const HEATS_MAX = 15;
 
-const { values: options, positionals } = parseArgs({
+const { values: options, positionals } = parsed({
   allowPositionals: true,
   options: {
     only: { type: 'string', multiple: true },
-    minutes: { type: 'string', default: '10' },
+    minutes: { type: 'string' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
+
+/** Where nobody says how long it may take: what is undecided then is near to the bound. */
+const HEATS_MAX = options.minutes === undefined ? 15 : Number.POSITIVE_INFINITY;
 
 interface Checked extends Verdict {
   readonly name: string;
@@ -57,18 +58,22 @@ interface Checked extends Verdict {
 }
 
 if (options.help) console.log(HELP);
-else await main().finally(stopPrograms);
+else await run(main);
 
 async function main(): Promise<void> {
-  const end = performance.now() + Number(options.minutes) * 60_000;
-  if (!(Number(options.minutes) > 0)) throw new Error('--minutes takes a number over 0');
-  if (positionals.length > 2) throw new Error('two commits at most; see --help');
-  const [commit = before(), changed] = positionals;
+  const minutes = Number(options.minutes ?? 10);
+  if (!(minutes > 0 && minutes < Number.POSITIVE_INFINITY))
+    throw new WrongInput('--minutes takes a number over 0');
+  if (positionals.length > 2) throw new WrongInput('two commits at most; see --help');
+  const end = performance.now() + minutes * 60_000;
   const measures = chosen(options.only, CHECKED);
+  const [commit = before(), changed] = positionals;
+  const commitId = commitNamed(commit);
+  const changedId = changed === undefined ? undefined : commitNamed(changed);
   const services = await startServices(measures);
   const places = {
-    granary: await services.place(build(changed)),
-    baseline: await services.place(build(commit)),
+    granary: await services.place(build(changedId)),
+    baseline: await services.place(build(commitId)),
   };
   const checked: Checked[] = [];
   for (const [index, measure] of measures.entries()) {
@@ -98,21 +103,22 @@ async function check(measure: Measure, places: Places, ms: number): Promise<Chec
   for (;;) {
     heats.push(await alternate(compared, places, rounds));
     const spent = performance.now() - start;
+    const over = heats.length >= HEATS_MAX || spent + spent / heats.length > ms;
     const rows = measure.rows
       .filter(({ steady }) => steady)
-      .map((row) => checkedRow(measure.name, row, heats));
+      .map((row) => checkedRow(measure.name, row, heats, over));
     const enough = heats.length >= HEATS_MIN && rows.every(({ verdict }) => verdict !== 'undecided');
-    if (enough || heats.length === HEATS_MAX || spent + spent / heats.length > ms) return rows;
+    if (enough || over) return rows;
   }
 }
 
-function checkedRow(name: string, row: Row, heats: readonly Round[][]): Checked {
+function checkedRow(name: string, row: Row, heats: readonly Round[][], over: boolean): Checked {
   const better = ({ granary, baseline }: Round) => {
     const ratio = (granary[row.field] as number) / (baseline[row.field] as number);
     return row.more ? ratio : 1 / ratio;
   };
   const ratios = heats.map((rounds) => median(rounds.map(better)));
-  return { name, row, heats: ratios, ...judged(ratios) };
+  return { name, row, heats: ratios, ...judged(ratios, over) };
 }
 
 function print(checked: readonly Checked[], changed: string, commit: string): void {

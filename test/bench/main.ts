@@ -1,7 +1,6 @@
-import { parseArgs } from 'node:util';
-import { stopPrograms } from '../support/processes.ts';
 import type { Place } from './asked.ts';
-import { build } from './build.ts';
+import { build, commitNamed } from './build.ts';
+import { parsed, run, WrongInput } from './input.ts';
 import { chosen, MEASURES, type Measure } from './measures.ts';
 import { profile } from './profile.ts';
 import { alternate, type Result, results } from './rounds.ts';
@@ -24,10 +23,10 @@ commits and fails.
   --help              this text
 `;
 
-const { values: options } = parseArgs({
+const { values: options } = parsed({
   options: {
     only: { type: 'string', multiple: true },
-    rounds: { type: 'string', default: '5' },
+    rounds: { type: 'string' },
     json: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
     against: { type: 'string' },
@@ -37,27 +36,40 @@ const { values: options } = parseArgs({
 });
 
 if (options.help) console.log(HELP);
-else await main().finally(stopPrograms);
+else await run(main);
 
 async function main(): Promise<void> {
   const measures = chosen(options.only);
-  const rounds = Number(options.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds takes a whole number from 1');
+  const rounds = Number(options.rounds ?? 5);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new WrongInput('--rounds takes a whole number from 1');
+  refuseTogether();
   const { against, profile: profiled } = options;
-  // Floors are about baselines: against another commit nearly every ratio is under them.
-  if (options.check && against !== undefined) throw new Error('--check does not go with --against');
+  const commit = against === undefined ? undefined : commitNamed(against);
   const services = await startServices(measures);
   const granary = await services.place(build());
   if (profiled) return await printProfiles(measures, granary);
-  const baseline = await services.place(against === undefined ? granary.folder : build(against));
+  const baseline = await services.place(commit === undefined ? granary.folder : build(commit));
+  const places = { granary, baseline };
   const rows: Result[] = [];
   for (const measure of measures) {
     process.stderr.write(`${measure.name} …\n`);
     const compared = against === undefined ? measure : { ...measure, baseline: measure.granary, against };
-    rows.push(...results(compared, await alternate(compared, { granary, baseline }, { counted: rounds })));
+    rows.push(
+      ...results(compared, await alternate(compared, places, { counted: rounds }), against !== undefined),
+    );
   }
   print(rows, rounds);
   if (options.check && rows.some((row) => reached(row, row.row.floor) === false)) process.exitCode = 1;
+}
+
+function refuseTogether(): void {
+  // Floors are about baselines: against another commit nearly every ratio is under them.
+  if (options.check && options.against !== undefined)
+    throw new WrongInput('--check does not go with --against');
+  if (!options.profile) return;
+  // Nothing is compared, nor counted.
+  for (const name of ['json', 'rounds', 'check', 'against'] as const)
+    if (options[name]) throw new WrongInput(`--profile does not go with --${name}`);
 }
 
 async function printProfiles(measures: readonly Measure[], place: Place): Promise<void> {

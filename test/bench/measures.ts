@@ -1,4 +1,5 @@
 import type { ServerName } from '../support/binaries.ts';
+import { WrongInput } from './input.ts';
 
 /** One of the two things that a measure compares: programs to start, the last of which does the measuring. */
 export interface Side {
@@ -25,6 +26,10 @@ export interface Row {
   readonly unit: string;
   /** Whether more of it is better. */
   readonly more: boolean;
+  /** What counts is the worst round, not the median of them. */
+  readonly worst?: boolean;
+  /** The baseline does nothing like it, and is only told beside it: there is no ratio between them. */
+  readonly alone?: boolean;
   /** Steady enough for `bench:check` to judge it. */
   readonly steady?: boolean;
   /** What the project wants. */
@@ -137,7 +142,7 @@ function million(): Measure {
     request: { count, perSecond: 20_000, ms: MS },
   });
   const us = { unit: 'µs', more: false };
-  const ms = { unit: 'ms', more: false };
+  const stop = { unit: 'ms', more: false, worst: true, goal: { value: 100 } };
   return {
     ...{ name: 'million', against: '1,000 idle activations' },
     ...{ granary: side(1_000_000), baseline: side(1_000) },
@@ -148,8 +153,8 @@ function million(): Measure {
       },
       { ...us, field: 'medianUs', title: '  their median' },
       { field: 'perSecond', title: '  local calls, 64 callers', unit: '/s', more: true },
-      { ...ms, field: 'pauseMs', title: '  longest stop of the collector', goal: { value: 100 } },
-      { ...ms, field: 'makingPauseMs', title: '  longest while they were made' },
+      { ...stop, field: 'pauseMs', title: '  longest stop of the collector' },
+      { ...stop, field: 'makingPauseMs', title: '  longest while they were made' },
     ],
   };
 }
@@ -177,10 +182,10 @@ function streams(): Measure {
     rows: [
       { ...us, field: 'p99Us', title: 'calls beside a stream of 8 MB items: p99', goal: { ratio: 3 } },
       { ...us, field: 'medianUs', title: '  their median' },
-      { field: 'megabytes', title: '  the stream', unit: 'MB/s', more: true },
+      { field: 'megabytes', title: '  the stream', unit: 'MB/s', more: true, alone: true },
       {
-        ...{ field: 'suspicions', title: '  silos suspected', unit: '', more: false },
-        ...{ goal: { value: 0 }, floor: { value: 0 } },
+        ...{ field: 'suspicions', title: '  silos suspected', unit: '', more: false, worst: true },
+        ...{ alone: true, goal: { value: 0 }, floor: { value: 0 } },
       },
     ],
   };
@@ -218,7 +223,7 @@ function three(): Measure {
 }
 
 function start(): Measure {
-  const ms = { unit: 'ms', more: false, steady: true };
+  const ms = { unit: 'ms', more: false, steady: true, alone: true };
   return {
     ...{ name: 'start', against: 'an empty process', fresh: true },
     granary: { programs: ['start'], request: {} },
@@ -235,7 +240,12 @@ export function chosen(names: readonly string[] | undefined, among = MEASURES): 
   if (!names) return among;
   return names.map((name) => {
     const measure = among.find((each) => each.name === name);
-    if (!measure) throw new Error(`there is no measure '${name}'; see --help`);
-    return measure;
+    if (measure) return measure;
+    const known = MEASURES.some((each) => each.name === name);
+    throw new WrongInput(
+      known
+        ? `'${name}' is not judged by bench:check; see --help`
+        : `there is no measure '${name}'; see --help`,
+    );
   });
 }

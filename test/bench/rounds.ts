@@ -2,15 +2,16 @@ import { Asked, type Place, type Sample } from './asked.ts';
 import type { Measure, Row } from './measures.ts';
 import { median } from './median.ts';
 
-/** A row of the table: medians of all rounds. */
+/** A row of the table: medians of all rounds, or the worst of them. */
 export interface Result {
   readonly name: string;
   readonly row: Row;
   readonly against: string;
   readonly granary: number;
   readonly baseline: number;
-  /** The median of the rounds' ratios, and their range. */
-  readonly ratio: number;
+  /** The median of the rounds' ratios, or the ratio of the worst rounds; null where a row has none. */
+  readonly ratio: number | null;
+  /** Of each round. */
   readonly ratios: readonly number[];
 }
 
@@ -55,17 +56,26 @@ export async function alternate(measure: Measure, places: Places, rounds: Rounds
   return done;
 }
 
-/** The rows of a measure after its rounds. */
-export function results({ name, rows, against }: Measure, rounds: readonly Round[]): Result[] {
+/** The rows of a measure after its rounds. Of two commits, every row has a ratio. */
+export function results(
+  { name, rows, against }: Measure,
+  rounds: readonly Round[],
+  commits = false,
+): Result[] {
   return rows.map((row) => {
-    const [granary, baseline] = [valuesOf(rounds, row, 'granary'), valuesOf(rounds, row, 'baseline')];
-    const ratios = granary.map((value, round) => value / (baseline[round] as number));
-    return {
-      ...{ name, row, against, ratios, ratio: median(ratios) },
-      granary: median(granary),
-      baseline: median(baseline),
-    };
+    const values = [valuesOf(rounds, row, 'granary'), valuesOf(rounds, row, 'baseline')] as const;
+    const [granary, baseline] = [inAll(row, values[0]), inAll(row, values[1])];
+    const told = { name, row, against, granary, baseline };
+    if (row.alone && !commits) return { ...told, ratio: null, ratios: [] };
+    const ratios = values[0].map((value, round) => value / (values[1][round] as number));
+    return { ...told, ratio: row.worst ? granary / baseline : median(ratios), ratios };
   });
+}
+
+/** One number for those of all rounds. */
+function inAll({ worst, more }: Row, values: readonly number[]): number {
+  if (!worst) return median(values);
+  return more ? Math.min(...values) : Math.max(...values);
 }
 
 function valuesOf(rounds: readonly Round[], { field }: Row, side: keyof Round): number[] {

@@ -7,7 +7,7 @@ export function reached({ row, granary, ratio }: Result, bound: Bound | undefine
   if (bound === undefined) return undefined;
   const holds = (value: number, limit: number | undefined) =>
     limit === undefined || (row.more ? value >= limit : value <= limit);
-  return holds(granary, bound.value) && holds(ratio, bound.ratio);
+  return holds(granary, bound.value) && holds(ratio ?? Number.NaN, bound.ratio);
 }
 
 /** The results as lines of text for a terminal; also valid in Markdown, as a code block. */
@@ -18,8 +18,8 @@ export function table(results: readonly Result[], commit?: string): string {
     `${rounded(result.granary)} ${result.row.unit}`.trimEnd(),
     `${rounded(result.baseline)} ${result.row.unit}`.trimEnd(),
     commit === undefined ? result.against : '',
-    rounded(result.ratio),
-    `${rounded(Math.min(...result.ratios))} – ${rounded(Math.max(...result.ratios))}`,
+    rounded(result.ratio ?? Number.NaN),
+    rangeText(result.ratios),
   ]);
   if (commit !== undefined) return columns([head, ...lines], LEFT);
   const bounded = lines.map((line, index) => {
@@ -43,6 +43,12 @@ export function columns(lines: readonly (readonly string[])[], left: readonly nu
   const padded = (cell: string, column: number) =>
     left.includes(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
   return lines.map((line) => line.map(padded).join('  ').trimEnd()).join('\n');
+}
+
+/** Of nothing, and of nothing by nothing, there is none. */
+function rangeText(ratios: readonly number[]): string {
+  if (!ratios.some(Number.isFinite)) return '';
+  return `${rounded(Math.min(...ratios))} – ${rounded(Math.max(...ratios))}`;
 }
 
 /** As a ratio, as the number itself, or both. */

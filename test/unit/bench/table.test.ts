@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MEASURES, type Row } from '../../bench/measures.ts';
+import { MEASURES, type Measure, type Row } from '../../bench/measures.ts';
 import { type Result, type Round, results } from '../../bench/rounds.ts';
 import { reached, rounded, table } from '../../bench/table.ts';
 
@@ -9,6 +9,11 @@ const TIME: Row = { field: 'p99Us', title: 'p99', unit: 'µs', more: false };
 function result(row: Row, granary: number, baseline: number): Result {
   const ratio = granary / baseline;
   return { name: 'calls', row, against: 'others', granary, baseline, ratio, ratios: [ratio] };
+}
+
+function measured(row: Row): Measure {
+  const side = { programs: [], request: {} };
+  return { name: 'calls', granary: side, baseline: side, against: 'others', rows: [row] };
 }
 
 describe('a bound', () => {
@@ -71,11 +76,53 @@ test('a row has the median of the rounds on each side, and of their ratios', () 
     { granary: { perSecond: 40 }, baseline: { perSecond: 10 } },
     { granary: { perSecond: 20 }, baseline: { perSecond: 40 } },
   ];
-  const side = { programs: [], request: {} };
-  const measure = { name: 'calls', granary: side, baseline: side, against: 'others', rows: [RATE] };
-  expect(results(measure, rounds)).toMatchObject([
+  expect(results(measured(RATE), rounds)).toMatchObject([
     { granary: 20, baseline: 10, ratio: 1, ratios: [1, 4, 0.5] },
   ]);
+});
+
+describe('a row whose worst counts', () => {
+  const stop: Row = { ...TIME, worst: true };
+  const rounds: Round[] = [
+    { granary: { p99Us: 10 }, baseline: { p99Us: 20 } },
+    { granary: { p99Us: 90 }, baseline: { p99Us: 30 } },
+    { granary: { p99Us: 20 }, baseline: { p99Us: 10 } },
+  ];
+
+  test('has the longest time of all rounds on each side', () => {
+    expect(results(measured(stop), rounds)).toMatchObject([
+      { granary: 90, baseline: 30, ratio: 3, ratios: [0.5, 3, 2] },
+    ]);
+  });
+
+  test('has the lowest rate', () => {
+    expect(results(measured({ ...stop, more: true }), rounds)).toMatchObject([{ granary: 10, baseline: 10 }]);
+  });
+
+  test('misses its floor by a single round', () => {
+    const [row] = results(measured({ ...stop, floor: { value: 80 } }), rounds);
+    expect(row && reached(row, row.row.floor)).toBe(false);
+  });
+});
+
+describe('a row whose baseline does nothing like it', () => {
+  const alone: Row = { ...TIME, alone: true, goal: { value: 60 } };
+  const rounds: Round[] = [{ granary: { p99Us: 50 }, baseline: { p99Us: 25 } }];
+
+  test('has no ratio, and reaches its goal by itself', () => {
+    const found = results(measured(alone), rounds);
+    expect(JSON.parse(JSON.stringify(found))).toMatchObject([{ granary: 50, ratio: null, ratios: [] }]);
+    expect(table(found).split('\n')[1]).toMatch(/25\.0 µs +others +– +≤ 60 µs +reached$/);
+  });
+
+  test('has one when two commits are compared', () => {
+    expect(results(measured(alone), rounds, true)).toMatchObject([{ ratio: 2, ratios: [2] }]);
+  });
+
+  test('has no bound of a ratio', () => {
+    for (const { alone, goal, floor } of MEASURES.flatMap(({ rows }) => rows))
+      if (alone) expect([goal?.ratio, floor?.ratio]).toEqual([undefined, undefined]);
+  });
 });
 
 test('no two measures have one name, and each floor is under its goal', () => {
