@@ -5,7 +5,7 @@ import type { GrainKey } from './identity/grain-id.ts';
 import { type NodeAddress, nodeAddress } from './identity/silo-address.ts';
 import { ViewFollower } from './membership/view-follower.ts';
 import { RuntimeEvents, type RuntimeEventType, type RuntimeListener } from './observability/events.ts';
-import { logEvents, loggerOf } from './observability/log.ts';
+import { logEvents, NodeLog } from './observability/log.ts';
 import { Node } from './rpc/node.ts';
 import { Outbound } from './rpc/outbound.ts';
 import { RootCaller } from './rpc/root-caller.ts';
@@ -64,7 +64,7 @@ export class Client {
     const address = nodeAddress(`client-${random.id().slice(0, 8)}`, clock.wallNow());
     const events = new RuntimeEvents();
     if (options.onEvent) events.subscribe(options.onEvent);
-    logEvents(events, loggerOf(options.log, { client: address }));
+    logEvents(events, new NodeLog(options.log, { client: address }));
     const doors = { clock, random, transport: options.transport };
     const client = new Client(await Node.open(clusterName, address, doors, events), callTimeoutMs);
     await client.#cluster.refresh();

@@ -5,7 +5,7 @@ import { type Groups, groupsOf } from './groups.ts';
 import type { GrainKey } from './identity/grain-id.ts';
 import { nodeAddress } from './identity/silo-address.ts';
 import { RuntimeEvents, type RuntimeEventType, type RuntimeListener } from './observability/events.ts';
-import { logEvents, loggerOf } from './observability/log.ts';
+import { logEvents, NodeLog } from './observability/log.ts';
 import { Node } from './rpc/node.ts';
 import { SiloRuntime } from './runtime/silo-runtime.ts';
 import { checkSiloOptions, type SiloOptions } from './silo-options.ts';
@@ -59,7 +59,7 @@ export class Silo {
     const address = nodeAddress(name, incarnation);
     const events = new RuntimeEvents();
     if (options.onEvent) events.subscribe(options.onEvent);
-    const log = loggerOf(options.log, { silo: name });
+    const log = new NodeLog(options.log, { silo: name });
     logEvents(events, log);
     const opened: GrainStore[] = [];
     try {
@@ -115,7 +115,9 @@ export class Silo {
       const runtime = runtimeOf(this);
       const { log, drainMs } = runtime.options;
       const { events, address } = runtime.node;
-      if (!(await runtime.stop())) log.warn({ drainMs }, 'the silo stopped before all its turns had ended');
+      if (!(await runtime.stop())) {
+        log.logger.warn({ drainMs }, 'the silo stopped before all its turns had ended');
+      }
       events.publish({ type: 'siloStopped', silo: address });
     });
     return this.#stopping;
@@ -130,10 +132,12 @@ export class Silo {
     try {
       await stop();
     } catch (error) {
-      log.error({ err: error }, 'the silo did not stop in order');
+      log.logger.error({ err: error }, 'the silo did not stop in order');
     }
     for (const closed of await Promise.allSettled(this.#stores.map((store) => store.close()))) {
-      if (closed.status === 'rejected') log.error({ err: closed.reason }, 'a store did not close in order');
+      if (closed.status === 'rejected') {
+        log.logger.error({ err: closed.reason }, 'a store did not close in order');
+      }
     }
   }
 }

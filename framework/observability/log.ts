@@ -1,19 +1,45 @@
-import { type Logger, pino } from 'pino';
+import { createRequire } from 'node:module';
+import type { Logger, pino } from 'pino';
 import type { RuntimeEvent, RuntimeEvents, RuntimeEventType } from './events.ts';
 
 export type LogOption = Logger | 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /**
- * A logger from what the user gave: a pino logger of their own, or a level. Warnings by default, to standard
- * error.
+ * The log of one node, from what the user gave: a pino logger of their own, or a level. Warnings by default,
+ * to standard error. Many programs never write a line, so pino is loaded with the first one: that makes
+ * `import 'granary'` a seventh shorter.
  */
-export function loggerOf(option: LogOption | undefined, bindings: Record<string, unknown>): Logger {
-  if (typeof option === 'object') return option.child(bindings);
-  return pino({ level: option ?? 'warn', base: bindings }, pino.destination({ fd: 2, sync: true }));
+export class NodeLog {
+  readonly #option: LogOption;
+  readonly #bindings: Record<string, unknown>;
+  #logger: Logger | undefined;
+
+  constructor(option: LogOption | undefined, bindings: Record<string, unknown>) {
+    this.#option = option ?? 'warn';
+    this.#bindings = bindings;
+  }
+
+  get logger(): Logger {
+    this.#logger ??= this.#open();
+    return this.#logger;
+  }
+
+  /** Whether events that are no more than news may be written. */
+  get tellsNews(): boolean {
+    return typeof this.#option === 'object' || ['trace', 'debug', 'info'].includes(this.#option);
+  }
+
+  #open(): Logger {
+    const option = this.#option;
+    if (typeof option === 'object') return option.child(this.#bindings);
+    const make = createRequire(import.meta.url)('pino') as typeof pino;
+    return make({ level: option, base: this.#bindings }, make.destination({ fd: 2, sync: true }));
+  }
 }
 
-const LOGGED: readonly RuntimeEventType[] = [
-  'viewChanged',
+const NEWS: readonly RuntimeEventType[] = ['viewChanged', 'siloStarted', 'siloStopped'];
+
+const TROUBLE: readonly RuntimeEventType[] = [
   'siloSuspected',
   'awayNoticed',
   'siloReplaced',
@@ -22,13 +48,12 @@ const LOGGED: readonly RuntimeEventType[] = [
   'oneWayFailed',
   'hookFailed',
   'listenerFailed',
-  'siloStarted',
-  'siloStopped',
 ];
 
 /** Writes what the runtime tells into a log. */
-export function logEvents(events: RuntimeEvents, log: Logger): () => void {
-  return events.subscribe((event) => write(log, event), LOGGED);
+export function logEvents(events: RuntimeEvents, log: NodeLog): () => void {
+  const types = log.tellsNews ? [...NEWS, ...TROUBLE] : TROUBLE;
+  return events.subscribe((event) => write(log.logger, event), types);
 }
 
 function write(log: Logger, event: RuntimeEvent): void {

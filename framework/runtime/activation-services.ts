@@ -1,6 +1,6 @@
-import type { Logger } from 'pino';
 import type { GrainType } from '../grain/grain-type.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
+import type { NodeLog } from '../observability/log.ts';
 import type { Call } from '../rpc/call.ts';
 import type { Outbound } from '../rpc/outbound.ts';
 import type { GrainStore } from '../storage/grain-store.ts';
@@ -17,7 +17,7 @@ export interface ActivationServices {
   readonly events: RuntimeEvents;
   readonly outbound: Outbound;
   readonly stores: ReadonlyMap<string, GrainStore>;
-  readonly log: Logger;
+  readonly log: NodeLog;
   readonly running: RunningCalls;
   grainType(name: string): GrainType | undefined;
   /** Whether turns may start now. If not, the activation is pumped when they may. */

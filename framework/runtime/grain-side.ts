@@ -65,7 +65,10 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
   }
 
   get log(): Logger {
-    this.#log ??= this.#activation.services.log.child({ grain: this.id, activation: this.activationId });
+    this.#log ??= this.#activation.services.log.logger.child({
+      grain: this.id,
+      activation: this.activationId,
+    });
     return this.#log;
   }
 

@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import { Directory } from '../directory/directory.ts';
 import type { LocalActivations } from '../directory/local-activations.ts';
 import { SiloGroups } from '../directory/silo-groups.ts';
@@ -8,6 +7,7 @@ import type { GrainId } from '../identity/grain-id.ts';
 import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
 import type { DetectionTimes } from '../membership/failure-detector.ts';
 import { Membership } from '../membership/membership.ts';
+import type { NodeLog } from '../observability/log.ts';
 import type { Node } from '../rpc/node.ts';
 import { Outbound } from '../rpc/outbound.ts';
 import type { PendingCall } from '../rpc/pending-call.ts';
@@ -35,7 +35,7 @@ export interface SiloRuntimeOptions {
   readonly drainMs: number;
   readonly callTimeoutMs: number;
   readonly detection: DetectionTimes;
-  readonly log: Logger;
+  readonly log: NodeLog;
 }
 
 /** How long a silo that joins waits for the others to hand over its share. */
