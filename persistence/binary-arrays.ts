@@ -19,9 +19,9 @@ export function inBinary(param: unknown): unknown {
     case 'string':
       return texts(param);
     case 'number':
-      return integers(param);
+      return numbers<number>(param, INT4, 4, (buffer, element, at) => buffer.writeInt32BE(element, at));
     case 'bigint':
-      return bigints(param);
+      return numbers<bigint>(param, INT8, 8, (buffer, element, at) => buffer.writeBigInt64BE(element, at));
     default:
       return param;
   }
@@ -40,23 +40,16 @@ function texts(elements: readonly string[]): Buffer {
   return buffer.subarray(0, position);
 }
 
-function integers(elements: readonly number[]): Buffer {
-  const buffer = arrayOf(INT4, elements.length, elements.length * (LENGTH_BYTES + 4));
+/** Elements of `bytes` each; `write` returns where the next one begins. */
+function numbers<N extends number | bigint>(
+  elements: readonly N[],
+  type: number,
+  bytes: number,
+  write: (buffer: Buffer, element: N, position: number) => number,
+): Buffer {
+  const buffer = arrayOf(type, elements.length, elements.length * (LENGTH_BYTES + bytes));
   let position = HEADER_BYTES;
-  for (const element of elements) {
-    position = buffer.writeInt32BE(4, position);
-    position = buffer.writeInt32BE(element, position);
-  }
-  return buffer;
-}
-
-function bigints(elements: readonly bigint[]): Buffer {
-  const buffer = arrayOf(INT8, elements.length, elements.length * (LENGTH_BYTES + 8));
-  let position = HEADER_BYTES;
-  for (const element of elements) {
-    position = buffer.writeInt32BE(8, position);
-    position = buffer.writeBigInt64BE(element, position);
-  }
+  for (const element of elements) position = write(buffer, element, buffer.writeInt32BE(bytes, position));
   return buffer;
 }
 

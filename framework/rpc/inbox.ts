@@ -93,13 +93,18 @@ export class Inbox {
   }
 
   readonly #goOn = (): void => {
-    if (this.#left < SLICE) this.#left = SLICE;
+    this.#refill();
     this.#takeSlice();
   };
 
   /** What has come in one go has been looked at. */
   readonly #renew = (): void => {
     this.#renewing = false;
-    if (!this.#waiting && this.#left < SLICE) this.#left = SLICE;
+    if (!this.#waiting) this.#refill();
   };
+
+  /** There may be more left than a slice: all, before the node goes. */
+  #refill(): void {
+    this.#left = Math.max(this.#left, SLICE);
+  }
 }

@@ -20,7 +20,7 @@ export class PendingCall extends Call implements Expiring<PendingCall> {
   progress: Progress = 'notSent';
   /** Who has it, as far as is known. */
   sentTo: NodeAddress | undefined;
-  /** When it was sent there, as far as is known, on this node's clock. */
+  /** When it was sent there, as far as is known, on this node's clock in whole milliseconds. */
   sentAt = 0;
   /** It was passed on, and has come to where it was passed on to. */
   landed = false;

@@ -68,7 +68,7 @@ export class SecondAttempts {
     if (hops === call.hops) return;
     call.hops = hops;
     call.sentTo = to;
-    call.sentAt = this.#options.node.clock.now();
+    call.sentAt = Math.floor(this.#options.node.clock.now());
     if (this.#gone.has(to)) this.#doubt(call, to);
   }
 

@@ -44,15 +44,9 @@ export class Asked {
     if (this.#programs.length === 0) await this.#start();
     const asking = this.#side.askAll ? 0 : this.#programs.length - 1;
     const [serving, calling] = [this.#programs.slice(0, asking), this.#programs.slice(asking)];
-    const before: Sample & { serverUs: number } = {
-      ...added(await answers(serving, {})),
-      serverUs: this.#serverUs(),
-    };
+    const before = await this.#counted(serving);
     const sample = added(await answers(calling, request));
-    const after: Sample & { serverUs: number } = {
-      ...added(await answers(serving, {})),
-      serverUs: this.#serverUs(),
-    };
+    const after = await this.#counted(serving);
     const all = added([after, sample]);
     if (sample.calls === undefined) return all;
     const cpuUs = (sample.cpuUs ?? 0) + (after.cpuUs ?? 0) - (before.cpuUs ?? 0);
@@ -60,8 +54,11 @@ export class Asked {
     return { ...all, cpuUs: cpuUs / sample.calls, serverUs: serverUs / sample.calls };
   }
 
-  #serverUs(): number {
-    return (this.#place.servers ?? []).reduce((sum, pid) => sum + processorUs(pid), 0);
+  /** What the programs that serve, and the servers, have counted so far. */
+  async #counted(serving: readonly Program[]): Promise<Sample & { serverUs: number }> {
+    const sums = added(await answers(serving, {}));
+    const servers = this.#place.servers ?? [];
+    return { ...sums, serverUs: servers.reduce((sum, pid) => sum + processorUs(pid), 0) };
   }
 
   async #start(): Promise<void> {

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
+import { median } from '../support/median.ts';
 import { build, commitNamed, ROOT } from './build.ts';
 import { parsed, run, WrongInput } from './input.ts';
 import { chosen, MEASURES, type Measure, type Row } from './measures.ts';
-import { median } from './median.ts';
 import { alternate, type Places, type Round } from './rounds.ts';
 import { startServices } from './services.ts';
 import { columns, machine, rounded } from './table.ts';

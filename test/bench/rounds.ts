@@ -1,6 +1,6 @@
+import { median } from '../support/median.ts';
 import { Asked, type Place, type Sample } from './asked.ts';
 import type { Measure, Row } from './measures.ts';
-import { median } from './median.ts';
 
 /** A row of the table: medians of all rounds, or the worst of them. */
 export interface Result {

@@ -1,4 +1,4 @@
-import { median } from './median.ts';
+import { median } from '../support/median.ts';
 
 /**
  * Whether a measure lost more than it may, on a machine whose speed nobody knows.

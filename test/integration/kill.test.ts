@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import { median } from '../support/median.ts';
 import { Load } from './load.ts';
 import { keysOf, ProcessCluster } from './process-cluster.ts';
-import { median, report } from './report.ts';
+import { report } from './report.ts';
 
 const RUNS = 10;
 

@@ -1,3 +1,4 @@
+import { median } from '../support/median.ts';
 import type { Books } from './books.ts';
 
 export interface Recovery {
@@ -20,13 +21,6 @@ export function report({ scenario, times, books, events }: Recovery): void {
     `recovery from ${scenario}: ${[...took, `${failures} of ${calls} calls failed`].join('; ')}; ` +
       `${events} events checked`,
   );
-}
-
-/** The two middle ones' mean, or the middle one. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  return ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2;
 }
 
 function range(values: readonly number[]): string {
