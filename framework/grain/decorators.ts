@@ -1,15 +1,34 @@
-import { InvalidConfigError } from '../errors.ts';
-import { recordOf } from './metadata.ts';
+import { type ClassRecord, type MemberRecord, recordIn, recordOf, type StandardContext } from './metadata.ts';
 import type { GrainOptions, MethodOptions, StateOptions } from './options.ts';
 
 // Decorators only record: a class can be declared anywhere, in any order, and everything is checked when a
-// silo starts.
+// silo starts. Each works by the rules of the ECMAScript proposal and by TypeScript's older ones
+// (`experimentalDecorators`), whichever the class was compiled by: what the second argument is tells.
+
+/** What `@grain()` returns. */
+export interface ClassDecoration {
+  (target: new () => object, context: ClassDecoratorContext): void;
+  (target: new () => object): void;
+}
+
+/** What stands before a method. */
+export interface MethodDecoration {
+  // biome-ignore lint/suspicious/noExplicitAny: `any` is how TypeScript matches a function of any parameters
+  (method: (...args: any[]) => unknown, context: ClassMethodDecoratorContext): void;
+  (target: object, member: string | symbol, descriptor?: PropertyDescriptor): void;
+}
+
+/** What stands before a field. */
+export interface FieldDecoration {
+  (field: undefined, context: ClassFieldDecoratorContext): void;
+  (target: object, member: string | symbol, descriptor?: PropertyDescriptor): void;
+}
 
 /** Makes a class a grain class, with options of its own. */
-export function grain(options: GrainOptions = {}) {
-  return (target: new () => object): void => {
-    refuseStandardDecorators('@grain', target);
-    recordOf(target).grain = options;
+export function grain(options: GrainOptions = {}): ClassDecoration {
+  return (target: object, context?: StandardContext): void => {
+    const record = context === undefined ? recordOf(target) : recordIn('@grain', context);
+    record.grain = options;
   };
 }
 
@@ -17,31 +36,32 @@ export function grain(options: GrainOptions = {}) {
  * Makes a method callable from outside: async, or an async generator, whose items the caller reads with `for
  * await`.
  */
-export function method(options: MethodOptions = {}) {
-  return (target: object, member: string | symbol, _descriptor?: PropertyDescriptor): void => {
-    refuseStandardDecorators('@method', member);
-    const isStatic = typeof target === 'function';
-    recordOf(isStatic ? target : target.constructor).methods.push({ member, options, isStatic });
-  };
+export function method(options: MethodOptions = {}): MethodDecoration {
+  return memberDecorator('@method', options, (record) => record.methods);
 }
 
 /**
  * Makes a field part of the grain's persisted state. Its initializer is the default, also for records written
  * before the field existed.
  */
-export function state(options: StateOptions = {}) {
-  return (target: object, member: string | symbol, _descriptor?: PropertyDescriptor): void => {
-    refuseStandardDecorators('@state', member);
-    const isStatic = typeof target === 'function';
-    recordOf(isStatic ? target : target.constructor).fields.push({ member, options, isStatic });
-  };
+export function state(options: StateOptions = {}): FieldDecoration {
+  return memberDecorator('@state', options, (record) => record.fields);
 }
 
-/** The decorators of the ECMAScript proposal pass a context object where these expect a name. */
-function refuseStandardDecorators(decorator: string, second: unknown): void {
-  if (typeof second === 'object') {
-    throw new InvalidConfigError(
-      `${decorator} needs "experimentalDecorators": true in the tsconfig.json that compiles this class`,
-    );
-  }
+/** A decorator that adds the member to one of its class's lists. */
+function memberDecorator<Options>(
+  decorator: string,
+  options: Options,
+  listIn: (record: ClassRecord) => MemberRecord<Options>[],
+) {
+  return (target: unknown, second: string | symbol | StandardContext): void => {
+    if (typeof second === 'object') {
+      const { name, static: isStatic = false } = second;
+      listIn(recordIn(decorator, second)).push({ member: name as string | symbol, options, isStatic });
+      return;
+    }
+    const isStatic = typeof target === 'function';
+    const Class = isStatic ? target : (target as object).constructor;
+    listIn(recordOf(Class)).push({ member: second, options, isStatic });
+  };
 }

@@ -1,14 +1,20 @@
 import { InvalidConfigError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { PLACEMENTS, type Placement } from '../placement/placement.ts';
+import { checkFields } from './check-fields.ts';
+import { checkMethods } from './check-methods.ts';
+import { checkKnown, checkNumber } from './checks.ts';
 import { Grain, type GrainClass } from './grain.ts';
-import { type MemberRecord, recordsAlong } from './metadata.ts';
-import type { GrainOptions, MethodOptions, PlacementOption, StateOptions } from './options.ts';
+import { recordsAlong } from './metadata.ts';
+import type { GrainOptions, PlacementOption } from './options.ts';
 import { type ReferenceClass, referenceClass } from './reference.ts';
 
 /** What a method's decorator says, with defaults filled in. */
 export interface MethodSpec {
+  /** What calls name it by; names that begin with `$` are the runtime's own, and references refuse them. */
   readonly name: string;
+  /** The class's method that runs. */
+  readonly member: string;
   readonly readOnly: boolean;
   readonly interleave: boolean;
   readonly oneWay: boolean;
@@ -55,16 +61,7 @@ const GRAIN_OPTIONS: readonly (keyof GrainOptions)[] = [
   'keepAlive',
   'mailboxMax',
 ];
-const METHOD_OPTIONS: readonly (keyof MethodOptions)[] = [
-  'readOnly',
-  'interleave',
-  'oneWay',
-  'idempotent',
-  'timeoutMs',
-];
-const STATE_OPTIONS: readonly (keyof StateOptions)[] = ['store', 'name'];
 const types = new WeakMap<GrainClass, GrainType>();
-const GENERATOR = Object.getPrototypeOf(async function* () {}) as object;
 
 /** The checked form of a grain class. Throws `InvalidConfigError` that names class, member and remedy. */
 export function grainTypeOf(Class: GrainClass): GrainType {
@@ -132,107 +129,6 @@ function ownGrain(Class: GrainClass): boolean {
   return recordsAlong(Class).length > parents.length && recordsAlong(Class).at(-1)?.grain !== undefined;
 }
 
-function checkMethods(
-  Class: GrainClass,
-  members: readonly MemberRecord<MethodOptions>[],
-  worker: boolean,
-): Map<string, MethodSpec> {
-  const methods = new Map<string, MethodSpec>();
-  for (const { member, options, isStatic } of members) {
-    const where = `class ${Class.name}: @method on ${String(member)}`;
-    checkKnown(where, options, METHOD_OPTIONS);
-    if (isStatic)
-      throw new InvalidConfigError(`${where}: a static method belongs to no grain; remove 'static'`);
-    if (typeof member === 'symbol')
-      throw new InvalidConfigError(`${where}: a method needs a name that can be sent; use a string`);
-    if (member.startsWith('#')) {
-      throw new InvalidConfigError(
-        `${where}: a private method cannot be called from outside; remove the '#' or the decorator`,
-      );
-    }
-    const body: unknown = propertyAlong(Class.prototype, member)?.value; // without running an accessor
-    if (typeof body !== 'function')
-      throw new InvalidConfigError(`${where}: it is no method; use @state() for fields`);
-    if (
-      member in Grain.prototype ||
-      member in Object.prototype ||
-      member.startsWith('$') ||
-      member === 'then' ||
-      member === 'toJSON'
-    ) {
-      throw new InvalidConfigError(`${where}: this name has a meaning of its own; choose another`);
-    }
-    if (member.length > LIMITS.nameChars)
-      throw new InvalidConfigError(`${where}: the name is longer than ${LIMITS.nameChars}`);
-    checkNumber(where, 'timeoutMs', options.timeoutMs, 1, LIMITS.callTimeoutMaxMs);
-    const stream = Object.getPrototypeOf(body) === GENERATOR;
-    if (stream && options.oneWay)
-      throw new InvalidConfigError(`${where}: a stream cannot be one-way; its caller reads it`);
-    methods.set(member, {
-      name: member,
-      readOnly: options.readOnly ?? false,
-      interleave: options.interleave ?? false,
-      oneWay: options.oneWay ?? false,
-      repeatable: (options.readOnly || options.idempotent) ?? false,
-      timeoutMs: options.timeoutMs,
-      stream,
-      worker,
-    });
-  }
-  if (methods.size === 0) {
-    throw new InvalidConfigError(
-      `class ${Class.name} has no callable method: put @method() above those that others may call`,
-    );
-  }
-  return methods;
-}
-
-function checkFields(
-  Class: GrainClass,
-  members: readonly MemberRecord<StateOptions>[],
-  defaultStore: string,
-): RecordSpec[] {
-  const records = new Map<string, { name: string; store: string; fields: string[] }>();
-  for (const { member, options, isStatic } of members) {
-    const where = `class ${Class.name}: @state on ${String(member)}`;
-    checkKnown(where, options, STATE_OPTIONS);
-    if (isStatic)
-      throw new InvalidConfigError(`${where}: a static field belongs to no grain; remove 'static'`);
-    if (typeof member === 'symbol')
-      throw new InvalidConfigError(`${where}: a field needs a name that can be stored; use a string`);
-    if (member.startsWith('#'))
-      throw new InvalidConfigError(`${where}: a private field cannot be read by the store; remove the '#'`);
-    const descriptor = propertyAlong(Class.prototype, member);
-    if (descriptor) {
-      const remedy =
-        typeof descriptor.value === 'function' ? 'use @method() for methods' : 'decorate the field behind it';
-      throw new InvalidConfigError(`${where}: it is no field; ${remedy}`);
-    }
-    const name = options.name ?? 'state';
-    if (name.length === 0 || name.length > LIMITS.nameChars) {
-      throw new InvalidConfigError(`${where}: a record's name has 1 to ${LIMITS.nameChars} characters`);
-    }
-    const store = options.store ?? defaultStore;
-    const record = records.get(name) ?? { name, store, fields: [] };
-    if (record.store !== store) {
-      throw new InvalidConfigError(
-        `${where}: record '${name}' is in store '${record.store}' already; one record has one store`,
-      );
-    }
-    if (!record.fields.includes(member)) record.fields.push(member);
-    records.set(name, record);
-  }
-  return [...records.values()];
-}
-
-function propertyAlong(start: object, name: string): PropertyDescriptor | undefined {
-  for (let proto: object | null = start; proto !== null; proto = Object.getPrototypeOf(proto)) {
-    const descriptor = Object.getOwnPropertyDescriptor(proto, name);
-    if (descriptor) return descriptor;
-  }
-  return undefined;
-}
-
 function checkOptions(Class: GrainClass, options: GrainOptions): void {
   const where = `class ${Class.name}: @grain`;
   checkKnown(where, options, GRAIN_OPTIONS);
@@ -241,27 +137,6 @@ function checkOptions(Class: GrainClass, options: GrainOptions): void {
   if (![undefined, true, false, 'callChain'].includes(options.reentrant)) {
     throw new InvalidConfigError(`${where}: reentrant is true, false or 'callChain'`);
   }
-}
-
-/** The compiler refuses these in TypeScript; in JavaScript a mistyped option would silently do nothing. */
-function checkKnown(where: string, options: object, known: readonly string[]): void {
-  for (const option of Object.keys(options)) {
-    if (known.includes(option)) continue;
-    throw new InvalidConfigError(`${where}: there is no option '${option}'; there are: ${known.join(', ')}`);
-  }
-}
-
-function checkNumber(
-  where: string,
-  option: string,
-  value: number | undefined,
-  min: number,
-  max: number,
-): void {
-  if (value === undefined || (Number.isFinite(value) && value >= min && value <= max)) return;
-  throw new InvalidConfigError(
-    `${where}: ${option} is ${String(value)}; it must be a number from ${min} to ${max}`,
-  );
 }
 
 function workersOf(Class: GrainClass, { placement }: GrainOptions): number | undefined {

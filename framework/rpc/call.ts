@@ -58,6 +58,8 @@ export class Call {
   /** What the grain asked for: aborts with the call. */
   signal: AbortSignal | undefined;
   onEnded: (() => void) | undefined;
+  /** What runs instead of a method, in a turn that the runtime itself wants. */
+  work: (() => unknown) | undefined;
   /** How it may run beside others; `exclusive` until the activation has looked at its method. */
   mode: 'exclusive' | 'readOnly' | 'interleave' = 'exclusive';
   /** Names the turn that runs it, in the chains of the calls that it makes; made when it makes the first. */

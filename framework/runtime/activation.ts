@@ -6,7 +6,7 @@ import {
   OverloadedError,
 } from '../errors.ts';
 import { construct, Grain } from '../grain/grain.ts';
-import type { GrainType } from '../grain/grain-type.ts';
+import type { GrainType, MethodSpec } from '../grain/grain-type.ts';
 import type { DeactivationReason } from '../grain/options.ts';
 import type { GrainId } from '../identity/grain-id.ts';
 import type { Call } from '../rpc/call.ts';
@@ -14,8 +14,10 @@ import { unpack } from '../serialization/codec.ts';
 import { Records } from '../storage/records.ts';
 import type { ActivationServices } from './activation-services.ts';
 import { deadlock, deadlockOf, grainOf, waitingInChain } from './deadlock.ts';
+import { Freshness } from './freshness.ts';
 import { GrainSide } from './grain-side.ts';
 import { Mailbox } from './mailbox.ts';
+import type { OwnTurn } from './own-turn.ts';
 import { NO_PLACE } from './running-calls.ts';
 import { Streams } from './streams.ts';
 import { runTurn, turnOf } from './turn.ts';
@@ -46,10 +48,8 @@ export class Activation {
   #instance: Grain | undefined;
   readonly #side: GrainSide;
   #records: Records | undefined;
-  /** As of which of the silos' returns the records are known to be current. */
-  #returns: number;
-  #doubts = 0;
-  #checking = false;
+  /** Whether the records are known to be current; undefined when there are none. */
+  #freshness: Freshness | undefined;
   /** The records are being read, or `onActivate` runs. */
   #preparing = false;
   #turns = 0;
@@ -69,7 +69,6 @@ export class Activation {
     this.since = services.clock.wallNow();
     this.lastUsedAt = Math.ceil(services.clock.now());
     this.mailbox = new Mailbox(type.mailboxMax);
-    this.#returns = services.returns();
     this.#side = new GrainSide(this);
   }
 
@@ -102,6 +101,7 @@ export class Activation {
 
   async #prepare(instance: Grain): Promise<void> {
     if (this.type.records.length > 0) {
+      this.#freshness = new Freshness(this.services);
       this.#records = new Records(this.#side, this.services.stores);
       await this.#records.load(instance);
     }
@@ -164,7 +164,8 @@ export class Activation {
   async #finish(active: boolean): Promise<void> {
     const hook = active && this.#instance?.onDeactivate !== BARE_GRAIN.onDeactivate;
     if (hook || (this.#streams?.size ?? 0) > 0) await this.#sayGoodbye(hook);
-    this.#gone(this.mailbox.takeAll().filter((call) => !call.onCredit)); // a stream does not start over
+    // A stream does not start over, and what the runtime wanted of this activation is void with it.
+    this.#gone(this.mailbox.takeAll().filter((call) => !call.onCredit && !call.work));
   }
 
   async #sayGoodbye(hook: boolean): Promise<void> {
@@ -227,17 +228,28 @@ export class Activation {
       this.#refuse(call, circle);
       return true;
     }
+    this.#enter(call, now);
+    return true;
+  }
+
+  /** Takes a turn of the runtime's own, a timer's tick say; false when this activation is gone. */
+  takeOwnTurn(turn: OwnTurn): boolean {
+    if (this.state === 'gone') return false;
+    this.#enter(turn, this.services.clock.now());
+    return true;
+  }
+
+  /** Runs it now, or when its time comes. */
+  #enter(call: Call, now: number): void {
     if (this.mailbox.full) {
       const text = `${this.id}: ${this.mailbox.waiting} calls wait already; slow down, or raise mailboxMax`;
       this.#refuse(call, new OverloadedError(text, { grain: this.id }));
-      return true;
-    }
-    if (this.#mayRunNow(call, now)) this.#run(call, now);
-    else {
+    } else if (this.#mayRunNow(call, now)) {
+      this.#run(call, now);
+    } else {
       this.mailbox.push(call);
       if (call.chain.length > 0) this.services.blocked(this, call);
     }
-    return true;
   }
 
   #circleOf(call: Call): DeadlockError | undefined {
@@ -271,7 +283,7 @@ export class Activation {
     return (
       (this.state === 'active' || this.#holdsUpItsEnd(call)) &&
       this.mailbox.mayStart(call) &&
-      !this.#checking &&
+      !this.#freshness?.checking &&
       this.services.mayTakeTurn(this, now) &&
       this.#isCurrent()
     );
@@ -285,7 +297,7 @@ export class Activation {
   /** Starts what may start. */
   pump(): void {
     const ending = this.state === 'deactivating';
-    while ((ending || this.state === 'active') && this.mailbox.waiting > 0 && !this.#checking) {
+    while ((ending || this.state === 'active') && this.mailbox.waiting > 0 && !this.#freshness?.checking) {
       const now = this.services.clock.now();
       if (!this.services.mayTakeTurn(this, now) || !this.#isCurrent()) return;
       const call = ending
@@ -296,46 +308,19 @@ export class Activation {
     }
   }
 
-  /**
-   * Somebody else may have written since a silo came back: then the etags are compared before the
-   * next turn.
-   */
+  /** Whether what was read from the store is known to be current; if not, it is looked at, then pumped. */
   #isCurrent(): boolean {
-    const returns = this.services.returns();
-    if (this.#returns === returns) return true;
-    if (!this.#records) {
-      this.#returns = returns;
-      return true;
-    }
-    this.#check();
+    if (!this.#freshness || this.#freshness.isKnown) return true;
+    this.#freshness.check(this.#records as Records).then((failure) => {
+      if (failure) this.deactivate(failure);
+      this.pump();
+    });
     return false;
   }
 
   /** Before the next turn the records are to be compared with the store, whatever is known of them. */
   doubt(): void {
-    this.#doubts++;
-    this.#returns = -1;
-  }
-
-  /** Compares the records with the store; ends the activation when somebody else has written. */
-  #check(): void {
-    if (this.#checking) return;
-    const returns = this.services.returns();
-    const doubts = this.#doubts;
-    this.#checking = true;
-    (this.#records as Records)
-      .isCurrent()
-      .then(
-        (current) => {
-          if (!current) this.deactivate('stateConflict');
-        },
-        () => this.deactivate('storeFailed'),
-      )
-      .finally(() => {
-        this.#checking = false;
-        if (this.#doubts === doubts) this.#returns = returns;
-        this.pump();
-      });
+    this.#freshness?.doubt();
   }
 
   #run(call: Call, now: number): void {
@@ -383,10 +368,11 @@ export class Activation {
   }
 
   #call(call: Call): unknown {
+    if (call.work) return call.work();
     call.receiver?.bind(this.#side);
     const args = call.args instanceof Uint8Array ? (unpack(call.args, this.#side) as unknown[]) : call.args;
     const instance = this.#instance as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
-    return (instance[call.method] as (...args: readonly unknown[]) => unknown)(...args);
+    return (instance[(call.spec as MethodSpec).member] as (...args: readonly unknown[]) => unknown)(...args);
   }
 
   #completed(call: Call, value: unknown): void {

@@ -1,4 +1,4 @@
-import { GranaryError, InvalidKeyError, PayloadTooLargeError } from '../errors.ts';
+import { GranaryError, InvalidKeyError, MethodNotFoundError, PayloadTooLargeError } from '../errors.ts';
 import type { GrainType } from '../grain/grain-type.ts';
 import { canonicalKey, grainIdOf, keyParts } from '../identity/grain-id.ts';
 import type { RootCaller } from '../rpc/root-caller.ts';
@@ -34,6 +34,8 @@ async function run(
   }
   const name = decode(type);
   const target = grainIdOf(name, canonicalKey(name, keyParts(key)));
+  if (decode(method).startsWith('$'))
+    throw new MethodNotFoundError(`${target}.${method}: such a name is the runtime's own`, { grain: target });
   const spec = types.get(name)?.methods.get(decode(method));
   if (spec?.stream)
     throw new TypeError(`${target}.${method} is a stream, which the plain door does not offer`);

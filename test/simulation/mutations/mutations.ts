@@ -64,7 +64,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'calls that wait in an activation that ends are forgotten',
     file: 'framework/runtime/activation.ts',
-    replace: 'this.#gone(this.mailbox.takeAll().filter((call) => !call.onCredit));',
+    replace: 'this.#gone(this.mailbox.takeAll().filter((call) => !call.onCredit && !call.work));',
     by: 'this.mailbox.takeAll();\n    this.#gone([]);',
     caughtBy: 'no answer by the deadline',
     seeds: [1, 3, 4],

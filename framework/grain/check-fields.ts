@@ -1,0 +1,48 @@
+import { InvalidConfigError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
+import { checkKnown, propertyAlong } from './checks.ts';
+import type { GrainClass } from './grain.ts';
+import type { RecordSpec } from './grain-type.ts';
+import type { MemberRecord } from './metadata.ts';
+import type { StateOptions } from './options.ts';
+
+const STATE_OPTIONS: readonly (keyof StateOptions)[] = ['store', 'name'];
+
+/** The fields that are saved, by record. Throws `InvalidConfigError`. */
+export function checkFields(
+  Class: GrainClass,
+  members: readonly MemberRecord<StateOptions>[],
+  defaultStore: string,
+): RecordSpec[] {
+  const records = new Map<string, { name: string; store: string; fields: string[] }>();
+  for (const { member, options, isStatic } of members) {
+    const where = `class ${Class.name}: @state on ${String(member)}`;
+    checkKnown(where, options, STATE_OPTIONS);
+    if (isStatic)
+      throw new InvalidConfigError(`${where}: a static field belongs to no grain; remove 'static'`);
+    if (typeof member === 'symbol')
+      throw new InvalidConfigError(`${where}: a field needs a name that can be stored; use a string`);
+    if (member.startsWith('#'))
+      throw new InvalidConfigError(`${where}: a private field cannot be read by the store; remove the '#'`);
+    const descriptor = propertyAlong(Class.prototype, member);
+    if (descriptor) {
+      const remedy =
+        typeof descriptor.value === 'function' ? 'use @method() for methods' : 'decorate the field behind it';
+      throw new InvalidConfigError(`${where}: it is no field; ${remedy}`);
+    }
+    const name = options.name ?? 'state';
+    if (name.length === 0 || name.length > LIMITS.nameChars) {
+      throw new InvalidConfigError(`${where}: a record's name has 1 to ${LIMITS.nameChars} characters`);
+    }
+    const store = options.store ?? defaultStore;
+    const record = records.get(name) ?? { name, store, fields: [] };
+    if (record.store !== store) {
+      throw new InvalidConfigError(
+        `${where}: record '${name}' is in store '${record.store}' already; one record has one store`,
+      );
+    }
+    if (!record.fields.includes(member)) record.fields.push(member);
+    records.set(name, record);
+  }
+  return [...records.values()];
+}

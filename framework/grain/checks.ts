@@ -1,0 +1,31 @@
+import { InvalidConfigError } from '../errors.ts';
+
+/** The compiler refuses these in TypeScript; in JavaScript a mistyped option would silently do nothing. */
+export function checkKnown(where: string, options: object, known: readonly string[]): void {
+  for (const option of Object.keys(options)) {
+    if (known.includes(option)) continue;
+    throw new InvalidConfigError(`${where}: there is no option '${option}'; there are: ${known.join(', ')}`);
+  }
+}
+
+export function checkNumber(
+  where: string,
+  option: string,
+  value: number | undefined,
+  min: number,
+  max: number,
+): void {
+  if (value === undefined || (Number.isFinite(value) && value >= min && value <= max)) return;
+  throw new InvalidConfigError(
+    `${where}: ${option} is ${String(value)}; it must be a number from ${min} to ${max}`,
+  );
+}
+
+/** A property of an object or of what it inherits from, without running an accessor. */
+export function propertyAlong(start: object, name: string): PropertyDescriptor | undefined {
+  for (let proto: object | null = start; proto !== null; proto = Object.getPrototypeOf(proto)) {
+    const descriptor = Object.getOwnPropertyDescriptor(proto, name);
+    if (descriptor) return descriptor;
+  }
+  return undefined;
+}
