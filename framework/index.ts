@@ -5,6 +5,7 @@ export * from './errors.ts';
 export type { GrainContext } from './grain/context.ts';
 export { grain, method, state } from './grain/decorators.ts';
 export { Grain, type GrainClass } from './grain/grain.ts';
+export type { GrainTimer, TimerOptions, TimerSchedule } from './grain/grain-timer.ts';
 export type {
   CallOptions,
   DeactivationReason,

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { GrainId } from '../identity/grain-id.ts';
 import type { Random } from '../system/random.ts';
+import type { GrainTimer, TimerOptions } from './grain-timer.ts';
 
 /** What a grain knows of itself and of the call that runs. */
 export interface GrainContext {
@@ -27,3 +28,11 @@ export interface GrainContext {
   /** The etag that a record was read or written with last; undefined when it is not stored. */
   etag(record?: string): string | undefined;
 }
+  /**
+   * Runs `callback` later, once or again and again, as a turn of this grain. A timer of that name that there
+   * is already makes room. Ends with the activation; `signal` aborts then. What `callback` throws is published
+   * (`timerFailed`) and logged, and the timer goes on. Not in the constructor: in `onActivate`, or in a turn.
+   * Throws `InvalidConfigError`, and `OverloadedError` when the activation has too many.
+   */
+  timer(name: string, options: TimerOptions, callback: () => unknown): GrainTimer;
+  timer(options: TimerOptions, callback: () => unknown): GrainTimer;

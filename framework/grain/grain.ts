@@ -31,6 +31,11 @@ export function construct<G extends Grain>(Class: GrainClass<G>, host: GrainHost
   }
 }
 
+/** Whether the code that asks is the constructor, or a field's initializer, of a grain of this host. */
+export function isConstructing(host: GrainHost): boolean {
+  return nextHost === host;
+}
+
 /**
  * What grain classes extend. An instance lives in one activation: it is made when a call comes and the grain
  * is active nowhere, and runs one call at a time.

@@ -85,6 +85,8 @@ export type RuntimeEvent =
       readonly error: unknown;
     }
   | { readonly type: 'hookFailed'; readonly grain: string; readonly hook: string; readonly error: unknown }
+  /** A tick threw, or (`OverloadedError`) found the mailbox full and did not run. The timer goes on. */
+  | { readonly type: 'timerFailed'; readonly grain: string; readonly timer: string; readonly error: unknown }
   /** An activation read, saved or cleared a record; the store has acknowledged it. */
   | {
       readonly type: 'recordRead' | 'recordSaved' | 'recordCleared';

@@ -47,6 +47,10 @@ const TROUBLE: readonly RuntimeEventType[] = [
   'messageDropped',
   'oneWayFailed',
   'hookFailed',
+  'timerFailed',
+  'eventFailed',
+  'eventDeadLettered',
+  'eventLogFailed',
   'listenerFailed',
 ];
 
@@ -77,6 +81,16 @@ function write(log: Logger, event: RuntimeEvent): void {
       );
     case 'hookFailed':
       return log.error({ grain: event.grain, hook: event.hook, err: event.error }, 'a hook failed');
+    case 'timerFailed':
+      return log.error({ grain: event.grain, timer: event.timer, err: event.error }, 'a tick failed');
+    case 'eventFailed':
+    case 'eventDeadLettered': {
+      const { topic, grain, seq, attempt, error } = event;
+      const what = event.type === 'eventFailed' ? 'an event was not handled' : 'an event was put aside';
+      return log.warn({ topic, grain, seq, attempt, err: error }, what);
+    }
+    case 'eventLogFailed':
+      return log.warn({ topic: event.topic, err: event.error }, 'the log of events does not answer');
     case 'listenerFailed':
       return log.error({ err: event.error }, 'a listener to events failed');
     case 'siloStarted':

@@ -9,6 +9,7 @@ import type { Random } from '../system/random.ts';
 import type { Activation } from './activation.ts';
 import type { RunningCalls } from './running-calls.ts';
 
+import type { OwnTurns } from './own-turn.ts';
 /** What all activations of a silo share. */
 export interface ActivationServices {
   readonly siloName: string;
@@ -28,6 +29,7 @@ export interface ActivationServices {
    */
   returns(): number;
   /** A call of another turn waits here. */
+  readonly ownTurns: OwnTurns;
   blocked(activation: Activation, call: Call): void;
   /** The activation holds nothing any more; these calls wait for the next one. */
   gone(activation: Activation, waiting: Call[]): void;

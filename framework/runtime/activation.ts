@@ -17,7 +17,7 @@ import { deadlock, deadlockOf, grainOf, waitingInChain } from './deadlock.ts';
 import { Freshness } from './freshness.ts';
 import { GrainSide } from './grain-side.ts';
 import { Mailbox } from './mailbox.ts';
-import type { OwnTurn } from './own-turn.ts';
+import { isUse, type OwnTurn } from './own-turn.ts';
 import { NO_PLACE } from './running-calls.ts';
 import { Streams } from './streams.ts';
 import { runTurn, turnOf } from './turn.ts';
@@ -25,6 +25,7 @@ import { runTurn, turnOf } from './turn.ts';
 export type ActivationState = 'creating' | 'activating' | 'active' | 'deactivating' | 'gone';
 
 /** How long `onDeactivate` may hold up what comes after it. */
+import type { Timers } from './timers.ts';
 const HOOK_MS = 5_000;
 
 /**
@@ -50,6 +51,8 @@ export class Activation {
   #records: Records | undefined;
   /** Whether the records are known to be current; undefined when there are none. */
   #freshness: Freshness | undefined;
+  /** Made with the first timer. */
+  timers: Timers | undefined;
   /** The records are being read, or `onActivate` runs. */
   #preparing = false;
   #turns = 0;
@@ -169,6 +172,7 @@ export class Activation {
   }
 
   async #sayGoodbye(hook: boolean): Promise<void> {
+    this.timers?.end();
     const { clock, events } = this.services;
     let timer: { cancel(): void } | undefined;
     const tooLong = new Promise((_, reject) => {
@@ -213,6 +217,7 @@ export class Activation {
   // ---- calls
 
   /** Takes a call at a moment; false when this activation is gone and the call belongs to the next one. */
+    this.timers?.end();
   accept(call: Call, now: number): boolean {
     if (this.state === 'gone') return false;
     if (call.oneWay) call.replies.value(call, undefined); // all that its caller learns is that it has arrived
@@ -227,11 +232,13 @@ export class Activation {
     if (circle) {
       this.#refuse(call, circle);
       return true;
+    this.timers?.end();
     }
     this.#enter(call, now);
     return true;
   }
 
+    if (this.timers?.keepsAlive) return false;
   /** Takes a turn of the runtime's own, a timer's tick say; false when this activation is gone. */
   takeOwnTurn(turn: OwnTurn): boolean {
     if (this.state === 'gone') return false;
@@ -331,18 +338,19 @@ export class Activation {
       if (events.active) events.publish({ type: 'callExpired', grain: this.id, method: call.method });
       return;
     }
-    this.lastUsedAt = Math.ceil(now);
+    if (isUse(call)) this.lastUsedAt = Math.ceil(now);
     call.started = true;
     this.mailbox.started(call);
     this.#place = this.services.running.add(this.#place, call);
     if (events.active) this.#tell('turnStarted', call);
     let result: unknown;
     try {
-      result = this.type.interleaves ? runTurn(call, () => this.#invoke(call)) : this.#invoke(call);
+      const tracked = this.type.interleaves || this.timers?.interleave === true;
+      result = tracked ? runTurn(call, () => this.#invoke(call)) : this.#invoke(call);
     } catch (error) {
       this.#ended(call);
       this.#refuse(call, error);
-      this.#afterTurn();
+      this.#afterTurn(call);
       return;
     }
     if (isThenable(result)) {
@@ -378,13 +386,13 @@ export class Activation {
   #completed(call: Call, value: unknown): void {
     this.#ended(call);
     if (!call.stream && !call.oneWay) call.replies.value(call, value);
-    this.#afterTurn();
+    this.#afterTurn(call);
   }
 
   #threw(call: Call, error: unknown): void {
     this.#ended(call);
     this.#refuse(call, error);
-    this.#afterTurn();
+    this.#afterTurn(call);
   }
 
   #refuse(call: Call, error: unknown): void {
@@ -403,8 +411,8 @@ export class Activation {
     if (this.services.events.active) this.#tell('turnEnded', call);
   }
 
-  #afterTurn(): void {
-    this.lastUsedAt = Math.ceil(this.services.clock.recent());
+  #afterTurn(call: Call): void {
+    if (isUse(call)) this.lastUsedAt = Math.ceil(this.services.clock.recent());
     if (this.state === 'deactivating' && this.mailbox.running === 0) void this.#finish(true);
     else if (this.mailbox.waiting > 0) this.pump();
   }
@@ -434,7 +442,11 @@ export class Activation {
 
   /** The call that the code which asks belongs to. */
   currentCall(): Call | undefined {
-    return this.type.interleaves ? turnOf(this.running) : this.running[0];
+    if (this.type.interleaves) return turnOf(this.running);
+    // Beside ticks that interleave one other turn may run. It may have begun before turns were told apart.
+    if (this.timers?.interleave)
+      return turnOf(this.running) ?? this.running.find(({ mode }) => mode !== 'interleave');
+    return this.running[0];
   }
 
   /** Names the activating itself, in the chains of the calls that `onActivate` makes; undefined after it. */

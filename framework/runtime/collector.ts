@@ -69,6 +69,7 @@ export class Collector {
         const activation = list.pop() as Activation;
         if (activation.state === 'gone') continue;
         if (activation.isIdle(now, idleMs)) activation.deactivate('idle');
+        else if (activation.timers?.keepsAlive) this.#wait(activation, now);
         else this.#wait(activation, Math.max(activation.lastUsedAt, now - idleMs));
       }
       if (list.length > 0) break;

@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import { OverloadedError } from '../errors.ts';
 import type { GrainContext } from '../grain/context.ts';
-import { construct, type Grain, type GrainClass, type GrainHost } from '../grain/grain.ts';
+import { construct, type Grain, type GrainClass, type GrainHost, isConstructing } from '../grain/grain.ts';
+import type { GrainTimer, TimerArguments } from '../grain/grain-timer.ts';
 import { type GrainType, grainTypeOf } from '../grain/grain-type.ts';
 import type { Caller, OutgoingCall } from '../grain/reference.ts';
 import {
@@ -21,6 +22,7 @@ import type { RecordEvent, RecordOwner, Records } from '../storage/records.ts';
 import type { Random } from '../system/random.ts';
 import type { Activation } from './activation.ts';
 
+import { Timers } from './timers.ts';
 /**
  * The activation as its grain sees it: the key, the context, the records, and the calls that the grain makes,
  * which belong to the call that it runs.
@@ -88,13 +90,14 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
     const controller = new AbortController();
     call.signal = controller.signal;
     if (call.cancelled) controller.abort();
-    const timer = clock.after(call.deadline - clock.now(), () => controller.abort());
+    const hasDeadline = call.deadline < Number.POSITIVE_INFINITY;
+    const timer = hasDeadline && clock.after(call.deadline - clock.now(), () => controller.abort());
     const before = call.onCancel;
     call.onCancel = () => {
       before?.();
       controller.abort();
     };
-    call.onEnded = () => timer.cancel();
+    if (timer) call.onEnded = () => timer.cancel();
     return controller.signal;
   }
 
@@ -124,6 +127,15 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
   }
 
   reload(record: string): Promise<void> {
+  timer(...args: TimerArguments): GrainTimer {
+    if (isConstructing(this)) {
+      const text = `${this.id}: context.timer: a constructor cannot make timers; make them in onActivate()`;
+      throw new InvalidConfigError(text);
+    }
+    this.#activation.timers ??= new Timers(this.#activation);
+    return this.#activation.timers.make(args);
+  }
+
     return this.#withRecords(record, (records, grain) => records.reload(grain, record));
   }
 

@@ -89,6 +89,15 @@ export class Mailbox<M extends Mail> {
     return all;
   }
 
+  /** Takes back what waits; false when it does not. */
+  remove(mail: M): boolean {
+    const index = this.#queue.indexOf(mail, this.#head);
+    if (index < 0) return false;
+    this.#queue.splice(index, 1);
+    if (mail.mode === 'interleave') this.#overtakers--;
+    return true;
+  }
+
   find(which: (mail: M) => boolean): M | undefined {
     for (let i = this.#head; i < this.#queue.length; i++) {
       const mail = this.#queue[i] as M;

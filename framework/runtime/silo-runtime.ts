@@ -20,6 +20,7 @@ import { Collector } from './collector.ts';
 import { DeadlockDetector } from './deadlock-detector.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Placer } from './placer.ts';
+import { OwnTurns } from './own-turn.ts';
 import { answerPlainCall } from './plain-door.ts';
 import { RunningCalls } from './running-calls.ts';
 import { TurnGate } from './turn-gate.ts';
@@ -233,6 +234,7 @@ export class SiloRuntime {
         this.catalog.remove(activation);
         this.workers.remove(activation);
         if (activation.type.workers === undefined) {
+      ownTurns: new OwnTurns(address),
           this.directory.gone(activation.partition, activation, this.#losers.get(activation));
         }
         for (const call of waiting) this.dispatcher.dispatch(call);
