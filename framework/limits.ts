@@ -62,6 +62,10 @@ export const LIMITS = Object.freeze({
   hops: 8,
   /** Calls passed on in the last moments, which may turn out to have reached nobody; without arguments. */
   forwards: 10_000,
+  /** Timers of one activation. With more, one of them could serve all: a list of what is due, and when. */
+  timers: 1_000,
+  /** The longest time a timer counts, in milliseconds: what Node.js can wait for in one go, 24.8 days. */
+  timerMs: 2 ** 31 - 1,
   /** Grains in one call chain. Deeper is a recursion that no deadline will see through. */
   chainDepth: 64,
   /** Baggage of a call chain in bytes, and entries. */
@@ -75,10 +79,6 @@ export const LIMITS = Object.freeze({
   learnScan: 1_000,
   /** Silos that have left, or are gone, that a view remembers, so that old news cannot bring them back. */
   departedSilos: 1_000,
-  /** Timers of one activation. With more, one of them could serve all: a list of what is due, and when. */
-  timers: 1_000,
-  /** The longest time a timer counts, in milliseconds: what Node.js can wait for in one go, 24.8 days. */
-  timerMs: 2 ** 31 - 1,
   /** Silos that watch one silo's heartbeat. A cluster up to one more than this is watched by everyone. */
   monitors: 7,
   /**

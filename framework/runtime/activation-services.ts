@@ -7,9 +7,9 @@ import type { GrainStore } from '../storage/grain-store.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Random } from '../system/random.ts';
 import type { Activation } from './activation.ts';
+import type { OwnTurns } from './own-turn.ts';
 import type { RunningCalls } from './running-calls.ts';
 
-import type { OwnTurns } from './own-turn.ts';
 /** What all activations of a silo share. */
 export interface ActivationServices {
   readonly siloName: string;
@@ -20,6 +20,7 @@ export interface ActivationServices {
   readonly stores: ReadonlyMap<string, GrainStore>;
   readonly log: NodeLog;
   readonly running: RunningCalls;
+  readonly ownTurns: OwnTurns;
   grainType(name: string): GrainType | undefined;
   /** Whether turns may start now. If not, the activation is pumped when they may. */
   mayTakeTurn(activation: Activation, now: number): boolean;
@@ -29,7 +30,6 @@ export interface ActivationServices {
    */
   returns(): number;
   /** A call of another turn waits here. */
-  readonly ownTurns: OwnTurns;
   blocked(activation: Activation, call: Call): void;
   /** The activation holds nothing any more; these calls wait for the next one. */
   gone(activation: Activation, waiting: Call[]): void;

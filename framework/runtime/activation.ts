@@ -20,12 +20,12 @@ import { Mailbox } from './mailbox.ts';
 import { isUse, type OwnTurn } from './own-turn.ts';
 import { NO_PLACE } from './running-calls.ts';
 import { Streams } from './streams.ts';
+import type { Timers } from './timers.ts';
 import { runTurn, turnOf } from './turn.ts';
 
 export type ActivationState = 'creating' | 'activating' | 'active' | 'deactivating' | 'gone';
 
 /** How long `onDeactivate` may hold up what comes after it. */
-import type { Timers } from './timers.ts';
 const HOOK_MS = 5_000;
 
 /**
@@ -46,13 +46,13 @@ export class Activation {
   /** In whole milliseconds: a fraction would be a new object at each call, for which see `RunningCalls`. */
   lastUsedAt: number;
   keepUntil = 0;
+  /** Made with the first timer. */
+  timers: Timers | undefined;
   #instance: Grain | undefined;
   readonly #side: GrainSide;
   #records: Records | undefined;
   /** Whether the records are known to be current; undefined when there are none. */
   #freshness: Freshness | undefined;
-  /** Made with the first timer. */
-  timers: Timers | undefined;
   /** The records are being read, or `onActivate` runs. */
   #preparing = false;
   #turns = 0;
@@ -160,6 +160,7 @@ export class Activation {
     this.#reason = reason;
     this.state = 'deactivating';
     this.#streams?.close(this.id);
+    this.timers?.end();
     // `onActivate` is the grain's code like any turn: the next activation must not begin beside it.
     if (this.mailbox.running === 0 && !this.#preparing) void this.#finish(active);
   }
@@ -172,7 +173,6 @@ export class Activation {
   }
 
   async #sayGoodbye(hook: boolean): Promise<void> {
-    this.timers?.end();
     const { clock, events } = this.services;
     let timer: { cancel(): void } | undefined;
     const tooLong = new Promise((_, reject) => {
@@ -191,6 +191,7 @@ export class Activation {
   #gone(waiting: Call[]): void {
     const { events } = this.services;
     this.state = 'gone';
+    this.timers?.end();
     if (events.active) {
       events.publish({
         type: 'activationGone',
@@ -205,11 +206,13 @@ export class Activation {
   /** The silo dies: nothing more happens here. */
   abandon(): void {
     this.state = 'gone';
+    this.timers?.end();
     this.mailbox.takeAll();
   }
 
   isIdle(now: number, idleMs: number): boolean {
     if (this.state !== 'active' || this.type.keepAlive || this.keepUntil > now) return false;
+    if (this.timers?.keepsAlive) return false;
     if (this.mailbox.running + this.mailbox.waiting > 0 || (this.#streams?.size ?? 0) > 0) return false;
     return now - this.lastUsedAt >= (this.type.idleMs ?? idleMs);
   }
@@ -217,7 +220,6 @@ export class Activation {
   // ---- calls
 
   /** Takes a call at a moment; false when this activation is gone and the call belongs to the next one. */
-    this.timers?.end();
   accept(call: Call, now: number): boolean {
     if (this.state === 'gone') return false;
     if (call.oneWay) call.replies.value(call, undefined); // all that its caller learns is that it has arrived
@@ -232,13 +234,11 @@ export class Activation {
     if (circle) {
       this.#refuse(call, circle);
       return true;
-    this.timers?.end();
     }
     this.#enter(call, now);
     return true;
   }
 
-    if (this.timers?.keepsAlive) return false;
   /** Takes a turn of the runtime's own, a timer's tick say; false when this activation is gone. */
   takeOwnTurn(turn: OwnTurn): boolean {
     if (this.state === 'gone') return false;

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { OverloadedError } from '../errors.ts';
+import { InvalidConfigError, NoSiloError, OverloadedError } from '../errors.ts';
 import type { GrainContext } from '../grain/context.ts';
 import { construct, type Grain, type GrainClass, type GrainHost, isConstructing } from '../grain/grain.ts';
 import type { GrainTimer, TimerArguments } from '../grain/grain-timer.ts';
@@ -116,6 +116,15 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
     );
   }
 
+  timer(...args: TimerArguments): GrainTimer {
+    if (isConstructing(this)) {
+      const text = `${this.id}: context.timer: a constructor cannot make timers; make them in onActivate()`;
+      throw new InvalidConfigError(text);
+    }
+    this.#activation.timers ??= new Timers(this.#activation);
+    return this.#activation.timers.make(args);
+  }
+
   // ---- records
 
   etag(record = 'state'): string | undefined {
@@ -127,15 +136,6 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
   }
 
   reload(record: string): Promise<void> {
-  timer(...args: TimerArguments): GrainTimer {
-    if (isConstructing(this)) {
-      const text = `${this.id}: context.timer: a constructor cannot make timers; make them in onActivate()`;
-      throw new InvalidConfigError(text);
-    }
-    this.#activation.timers ??= new Timers(this.#activation);
-    return this.#activation.timers.make(args);
-  }
-
     return this.#withRecords(record, (records, grain) => records.reload(grain, record));
   }
 

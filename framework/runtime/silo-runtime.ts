@@ -226,6 +226,7 @@ export class SiloRuntime {
     return {
       ...{ siloName: nodeName(address), clock, random, events, stores, log, outbound: this.outbound },
       running: new RunningCalls(),
+      ownTurns: new OwnTurns(address),
       grainType: (name) => types.get(name),
       mayTakeTurn: (activation, now) => this.#gate.mayTakeTurn(activation, now),
       returns: () => this.directory.returns,
@@ -234,7 +235,6 @@ export class SiloRuntime {
         this.catalog.remove(activation);
         this.workers.remove(activation);
         if (activation.type.workers === undefined) {
-      ownTurns: new OwnTurns(address),
           this.directory.gone(activation.partition, activation, this.#losers.get(activation));
         }
         for (const call of waiting) this.dispatcher.dispatch(call);
