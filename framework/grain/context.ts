@@ -25,9 +25,6 @@ export interface GrainContext {
   deactivate(): void;
   /** Not collected for being idle for at least `ms` milliseconds from now. */
   keepAlive(ms: number): void;
-  /** The etag that a record was read or written with last; undefined when it is not stored. */
-  etag(record?: string): string | undefined;
-}
   /**
    * Runs `callback` later, once or again and again, as a turn of this grain. A timer of that name that there
    * is already makes room. Ends with the activation; `signal` aborts then. What `callback` throws is published
@@ -36,3 +33,6 @@ export interface GrainContext {
    */
   timer(name: string, options: TimerOptions, callback: () => unknown): GrainTimer;
   timer(options: TimerOptions, callback: () => unknown): GrainTimer;
+  /** The etag that a record was read or written with last; undefined when it is not stored. */
+  etag(record?: string): string | undefined;
+}
