@@ -1,14 +1,19 @@
 import { InvalidConfigError } from './errors.ts';
 import type { Grain, GrainClass } from './grain/grain.ts';
+import type { OutgoingInterceptor } from './grain/interceptors.ts';
+import type { Observation } from './grain/observer-types.ts';
 import type { GrainRef } from './grain/reference-types.ts';
 import type { GrainKey } from './identity/grain-id.ts';
 import { type NodeAddress, nodeAddress } from './identity/silo-address.ts';
 import { ViewFollower } from './membership/view-follower.ts';
 import { RuntimeEvents, type RuntimeEventType, type RuntimeListener } from './observability/events.ts';
 import { logEvents, NodeLog } from './observability/log.ts';
+import { past } from './rpc/intercepted-calls.ts';
+import { ITEM } from './rpc/frames.ts';
 import { Node } from './rpc/node.ts';
 import { Outbound } from './rpc/outbound.ts';
 import { RootCaller } from './rpc/root-caller.ts';
+import { ObservedObjects } from './runtime/observed.ts';
 import { checkClientOptions, type NodeOptions } from './silo-options.ts';
 import { systemClock } from './system/clock.ts';
 import { systemRandom } from './system/random.ts';
@@ -30,18 +35,23 @@ export class Client {
   readonly #cluster: ViewFollower;
   readonly #outbound: Outbound;
   readonly #root: RootCaller;
+  readonly #observed: ObservedObjects;
   #closing: Promise<void> | undefined;
 
-  private constructor(node: Node, callTimeoutMs: number) {
+  private constructor(node: Node, callTimeoutMs: number, interceptors: readonly OutgoingInterceptor[]) {
     const { clock, control, link } = node;
     const cluster = new ViewFollower({ partitions: PARTITIONS, refreshMs: REFRESH_MS, clock, control });
     const outbound = new Outbound({ node, cluster, callTimeoutMs });
     this.#node = node;
     this.#cluster = cluster;
     this.#outbound = outbound;
-    this.#root = new RootCaller(outbound);
+    this.#root = new RootCaller(past(interceptors, outbound));
+    this.#observed = new ObservedObjects(node, this.#root);
     control.onUndeliverable = (to) => cluster.suspect(to);
-    link.onItem = (from, item) => outbound.received(from, item);
+    link.onItem = (from, item) => {
+      if (item[0] === ITEM.call || item[0] === ITEM.cancel) this.#observed.received(from, item);
+      else outbound.received(from, item);
+    };
     node.onUndeliverable = (to, ticket) => outbound.undeliverable(to, ticket);
     node.onConnection = (connected) => {
       if (connected) void cluster.refresh();
@@ -53,7 +63,7 @@ export class Client {
    * Rejects with `InvalidConfigError`, or `SiloUnavailableError` when the network cannot be reached.
    */
   static async connect(options: ClientOptions): Promise<Client> {
-    const { cluster: clusterName, callTimeoutMs } = checkClientOptions(options);
+    const { cluster: clusterName, callTimeoutMs, interceptors } = checkClientOptions(options);
     if (typeof options.transport?.open !== 'function') {
       throw new InvalidConfigError(
         'Client.connect: transport is missing; pass the same as the silos have, nats({ servers }) say',
@@ -66,7 +76,11 @@ export class Client {
     if (options.onEvent) events.subscribe(options.onEvent);
     logEvents(events, new NodeLog(options.log, { client: address }));
     const doors = { clock, random, transport: options.transport };
-    const client = new Client(await Node.open(clusterName, address, doors, events), callTimeoutMs);
+    const client = new Client(
+      await Node.open(clusterName, address, doors, events),
+      callTimeoutMs,
+      interceptors.outgoing,
+    );
     await client.#cluster.refresh();
     return client;
   }
@@ -77,6 +91,23 @@ export class Client {
    */
   grain<G extends Grain>(type: GrainClass<G> | string, key: GrainKey): GrainRef<G> {
     return this.#root.grain(type, key);
+  }
+
+  /**
+   * Makes an object of this program callable for grains: pass the reference in calls, keep it in state. The
+   * object's methods are what can be called, one call at a time. It lasts until `unobserve`, the end of its
+   * block (`using`), or `close`. Throws `InvalidConfigError` when the object has no methods.
+   */
+  observe<T extends object>(object: T): Observation<T> {
+    return this.#observed.observe(object);
+  }
+
+  /**
+   * Calls of it fail with `ObserverGoneError` from now on; one that runs is still answered. False if it was
+   * not observed here.
+   */
+  unobserve(observer: { readonly $id: string }): boolean {
+    return this.#observed.unobserve(observer);
   }
 
   /** This client's address on the network. */
@@ -105,6 +136,7 @@ export class Client {
     this.#closing ??= (async () => {
       this.#cluster.stop();
       this.#outbound.stop();
+      this.#observed.close();
       await this.#node.close();
     })();
     return this.#closing;

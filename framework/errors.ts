@@ -99,6 +99,54 @@ export class StoreError extends GranaryError {
   override readonly retryable = true;
 }
 
+/**
+ * The stored record has a version of its state that this code cannot read: newer code wrote it, or it is so
+ * old that the class has no `migrate` step for it any more. Nothing was overwritten.
+ */
+export class StateVersionError extends GranaryError {
+  readonly code = 'STATE_VERSION';
+  /** The version that is stored, and the one that this code has. */
+  readonly stored: number;
+  readonly known: number;
+
+  constructor(message: string, options: GranaryErrorOptions & { stored?: number; known?: number } = {}) {
+    super(message, options);
+    this.stored = options.stored ?? 0;
+    this.known = options.known ?? 0;
+  }
+}
+
+/**
+ * What is stored is no state of the class: a schema refuses a field, which `path` names, or a `migrate` step
+ * threw, which is the `cause`. Nothing was written.
+ */
+export class InvalidStateError extends GranaryError {
+  readonly code = 'INVALID_STATE';
+  readonly path: string;
+
+  constructor(message: string, options: GranaryErrorOptions & { path?: string } = {}) {
+    super(message, options);
+    this.path = options.path ?? '';
+  }
+}
+
+/**
+ * The idempotency key belongs to another call to that grain: of another method, or with other arguments. The
+ * call did not run.
+ */
+export class IdempotencyKeyReusedError extends GranaryError {
+  readonly code = 'IDEMPOTENCY_KEY_REUSED';
+}
+
+/**
+ * The log of events failed, or could not be reached until the deadline. Whether a published event is in it
+ * is unknown then.
+ */
+export class EventLogError extends GranaryError {
+  readonly code = 'EVENT_LOG_FAILED';
+  override readonly retryable = true;
+}
+
 /** The constructor or `onActivate` threw; `cause` is what it threw. */
 export class ActivationError extends GranaryError {
   readonly code = 'ACTIVATION_FAILED';
@@ -118,10 +166,46 @@ export class DeadlockError extends GranaryError {
   }
 }
 
+/** One thing that is wrong with a value; `path` says where, as in `args[0].items[2].price`. */
+export interface SchemaIssue {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** The schemas of a method's arguments refuse what it was called with. The method did not run. */
+export class InvalidArgumentsError extends GranaryError {
+  readonly code = 'INVALID_ARGUMENTS';
+  readonly method: string;
+  readonly issues: readonly SchemaIssue[];
+
+  constructor(
+    message: string,
+    options: GranaryErrorOptions & { method?: string; issues?: readonly SchemaIssue[] } = {},
+  ) {
+    super(message, options);
+    this.method = options.method ?? '';
+    this.issues = options.issues ?? [];
+  }
+}
+
 /** A queue is full. The call did not run. */
 export class OverloadedError extends GranaryError {
   readonly code = 'OVERLOADED';
   override readonly retryable = true;
+}
+
+/**
+ * There is nobody to call behind an observer's reference. `unobserved` and `closed`: its program said so, and
+ * it stays so. `unreachable`: nobody listens where it was; its program has ended, or lost its connection.
+ */
+export class ObserverGoneError extends GranaryError {
+  readonly code = 'OBSERVER_GONE';
+  readonly reason: 'unobserved' | 'closed' | 'unreachable';
+
+  constructor(message: string, options: GranaryErrorOptions & { reason?: ObserverGoneError['reason'] } = {}) {
+    super(message, options);
+    this.reason = options.reason ?? 'unreachable';
+  }
 }
 
 /** An option, a grain class or a cluster's setting is wrong; found at start. */
@@ -142,9 +226,15 @@ export const ERRORS = {
   PAYLOAD_TOO_LARGE: PayloadTooLargeError,
   STATE_CONFLICT: StateConflictError,
   STORE_FAILED: StoreError,
+  STATE_VERSION: StateVersionError,
+  INVALID_STATE: InvalidStateError,
+  IDEMPOTENCY_KEY_REUSED: IdempotencyKeyReusedError,
+  EVENT_LOG_FAILED: EventLogError,
   ACTIVATION_FAILED: ActivationError,
   DEADLOCK: DeadlockError,
+  INVALID_ARGUMENTS: InvalidArgumentsError,
   OVERLOADED: OverloadedError,
+  OBSERVER_GONE: ObserverGoneError,
   INVALID_CONFIG: InvalidConfigError,
 } as const;
 

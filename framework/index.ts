@@ -2,10 +2,20 @@
 export { memory } from '../persistence/memory.ts';
 export { Client, type ClientOptions } from './client.ts';
 export * from './errors.ts';
+export type { ArgumentsSchema } from './grain/arguments-schema.ts';
 export type { GrainContext } from './grain/context.ts';
 export { grain, method, state } from './grain/decorators.ts';
 export { Grain, type GrainClass } from './grain/grain.ts';
 export type { GrainTimer, TimerOptions, TimerSchedule } from './grain/grain-timer.ts';
+export type {
+  IncomingCall,
+  IncomingInterceptor,
+  InterceptedCall,
+  InterceptedOutgoingCall,
+  Interceptor,
+  Next,
+  OutgoingInterceptor,
+} from './grain/interceptors.ts';
 export type {
   CallOptions,
   DeactivationReason,
@@ -15,6 +25,7 @@ export type {
   StateOptions,
 } from './grain/options.ts';
 export type { GrainRef, RemoteMethod } from './grain/reference-types.ts';
+export type { StandardSchema } from './grain/standard-schema.ts';
 export type { Groups, GroupUpdate } from './groups.ts';
 export type { GrainId, GrainKey, KeyPart } from './identity/grain-id.ts';
 export { LIMITS } from './limits.ts';

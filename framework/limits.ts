@@ -44,6 +44,8 @@ export const LIMITS = Object.freeze({
   callTimeoutMs: 10_000,
   /** The longest deadline: what a timer can hold without overflowing (24.8 days) is no deadline anyway. */
   callTimeoutMaxMs: 24 * 60 * 60 * 1000,
+  /** Bytes of what activations that move take along, kept on the silo that they leave until it is fetched. */
+  luggageBytes: 64 * 1024 * 1024,
   /**
    * Calls a node may have unanswered. At 1 kB each this is 100 MB, after which the process would be in
    * trouble itself.
@@ -56,6 +58,17 @@ export const LIMITS = Object.freeze({
   inbox: 10_000,
   /** Calls that may wait for one activation. At 1 ms a turn the last one waits 10 s, the default deadline. */
   mailbox: 10_000,
+  /** Characters of an idempotency key: room for several ids joined, and many keys fit into a record. */
+  idempotencyKeyChars: 256,
+  /**
+   * Answers of calls with idempotency keys that a grain keeps, and may be asked to keep. They are written
+   * with every save, about 60 bytes each.
+   */
+  keptAnswers: 128,
+  keptAnswersMax: 10_000,
+  /** Bytes of one such answer, and of all that one grain keeps: beyond that the oldest are forgotten. */
+  keptAnswerBytes: 8 * 1024,
+  keptAnswersBytes: 1024 * 1024,
   /** Calls that may wait for partitions that are being taken over, for one silo. */
   heldCalls: 50_000,
   /** Silos that one call may pass through. Two suffice when views agree; more means that they do not, yet. */
@@ -66,6 +79,8 @@ export const LIMITS = Object.freeze({
   timers: 1_000,
   /** The longest time a timer counts, in milliseconds: what Node.js can wait for in one go, 24.8 days. */
   timerMs: 2 ** 31 - 1,
+  /** What an error tells of that is wrong with arguments: more help nobody, and might not fit an answer. */
+  schemaIssues: 100,
   /** Grains in one call chain. Deeper is a recursion that no deadline will see through. */
   chainDepth: 64,
   /** Baggage of a call chain in bytes, and entries. */
@@ -77,6 +92,8 @@ export const LIMITS = Object.freeze({
    * the primary, which costs a hop; looking through all at each answer would cost more.
    */
   learnScan: 1_000,
+  /** Labels of one silo. They are in every view, and a view must fit into a message. */
+  labels: 16,
   /** Silos that have left, or are gone, that a view remembers, so that old news cannot bring them back. */
   departedSilos: 1_000,
   /** Silos that watch one silo's heartbeat. A cluster up to one more than this is watched by everyone. */
@@ -86,6 +103,10 @@ export const LIMITS = Object.freeze({
    * message.
    */
   groupMembers: 10_000,
+  /** Calls that may wait for one observer: a program that falls this far behind will not catch up. */
+  observerCalls: 1_000,
+  /** Observers in one list of a grain: it is saved as one value, and calls that many at once. */
+  observers: 10_000,
   /** Items of a stream that its producer may be ahead of its consumer. */
   streamWindow: 32,
   /** Bytes of items that it may be ahead of a consumer on another node, but for the last item. */
@@ -107,4 +128,21 @@ export const LIMITS = Object.freeze({
    * what a message may have by default.
    */
   controlBytes: 256 * 1024,
+  /** Parts of a topic that silos share among them. More than silos, few enough that each can be polled. */
+  topicShards: 16,
+  topicShardsMax: 256,
+  /** Bytes of one event: what a NATS server takes by default, with room for what is around it. */
+  eventBytes: 900 * 1024,
+  /**
+   * Events of one shard that are under way to one kind of subscriber, and their bytes, but for the last one:
+   * what a silo holds in memory of a topic, however far its subscribers are behind.
+   */
+  topicWindow: 128,
+  topicWindowBytes: 2 * 1024 * 1024,
+  /** Events of one shard by which others may be ahead of one that is tried again. Their numbers are kept. */
+  topicSpan: 1_024,
+  /** Failed attempts after which an event is put aside, unless the subscriber says otherwise. */
+  eventTries: 10,
+  /** Events that wait for one subscription; those after them are read from the log again. */
+  subscriptionQueue: 16,
 });

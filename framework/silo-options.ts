@@ -1,6 +1,13 @@
 import { InvalidConfigError } from './errors.ts';
 import type { GrainClass } from './grain/grain.ts';
 import { type GrainType, grainTypeOf } from './grain/grain-type.ts';
+import {
+  checkInterceptors,
+  type IncomingInterceptor,
+  type Interceptors,
+  type OutgoingInterceptor,
+} from './grain/interceptors.ts';
+import { type Labels, labelsProblem } from './identity/labels.ts';
 import { isNodeName } from './identity/silo-address.ts';
 import { LIMITS } from './limits.ts';
 import { DETECTION, type DetectionTimes } from './membership/failure-detector.ts';
@@ -22,6 +29,8 @@ export interface NodeOptions {
   readonly transport?: Transport;
   /** Deadline of calls for which nobody chose one, in milliseconds. Default 10,000. */
   readonly callTimeoutMs?: number;
+  /** Stand around the calls that are made here; the first is the outermost. */
+  readonly interceptors?: { readonly outgoing?: readonly OutgoingInterceptor[] };
   /** A pino logger, or a level. Default `'warn'`, to standard error. */
   readonly log?: LogOption;
   /** Told everything from the first moment on; `subscribe` begins only when the node is there. */
@@ -35,10 +44,20 @@ export interface SiloOptions extends NodeOptions {
   /** The grain classes that this silo can activate. */
   readonly grains: readonly GrainClass[];
   /**
+   * Stand around the calls that grains here and the program make, and around those that run in grains here;
+   * the first is the outermost.
+   */
+  readonly interceptors?: {
+    readonly outgoing?: readonly OutgoingInterceptor[];
+    readonly incoming?: readonly IncomingInterceptor[];
+  };
+  /**
    * The silo's name, unique in its cluster: the ring depends on it, so one that is kept over restarts keeps
    * the silo's share.
    */
   readonly name?: string;
+  /** What `requires` and `prefers` of grain classes, and placements, look at: `{ zone: 'a', gpu: true }`. */
+  readonly labels?: Labels;
   /** Stores by name. `default` is for classes and fields that name none; in memory when it is not given. */
   readonly stores?: Readonly<Record<string, GrainStore>>;
   /** Partitions of the ring, a power of two; one value per cluster. Default 1,024. */
@@ -49,6 +68,11 @@ export interface SiloOptions extends NodeOptions {
   readonly idleMs?: number;
   /** How long `stop()` waits for turns to end. Default 10,000. */
   readonly drainMs?: number;
+  /**
+   * Activations that set out in a second, at most, to return to where the ring puts them, after silos have
+   * joined or left. Default 100; 0: they stay where they are until they end.
+   */
+  readonly homecomingsPerSecond?: number;
   /** When a silent silo counts as gone. */
   readonly detection?: Partial<DetectionTimes>;
 }
@@ -59,21 +83,44 @@ export interface SiloOptions extends NodeOptions {
 export interface CheckedSiloOptions {
   readonly cluster: string;
   readonly name: string | undefined;
+  readonly labels: Labels;
   readonly types: ReadonlyMap<string, GrainType>;
   readonly stores: Readonly<Record<string, GrainStore>>;
   readonly partitions: number;
   readonly replicas: number;
   readonly idleMs: number;
   readonly drainMs: number;
+  readonly homecomingsPerSecond: number;
   readonly callTimeoutMs: number;
+  readonly interceptors: Interceptors;
   readonly detection: DetectionTimes;
 }
 
-const NODE_OPTIONS = ['cluster', 'transport', 'callTimeoutMs', 'log', 'onEvent', 'clock', 'random'];
+const NODE_OPTIONS = [
+  'cluster',
+  'transport',
+  'callTimeoutMs',
+  'log',
+  'onEvent',
+  'clock',
+  'random',
+  'interceptors',
+];
 const CLIENT_OPTIONS = new Set(NODE_OPTIONS);
 const SILO_OPTIONS = new Set([
   ...NODE_OPTIONS,
-  ...['grains', 'name', 'stores', 'partitions', 'replicas', 'idleMs', 'drainMs', 'detection'],
+  ...[
+    'grains',
+    'name',
+    'labels',
+    'stores',
+    'partitions',
+    'replicas',
+    'idleMs',
+    'drainMs',
+    'homecomingsPerSecond',
+    'detection',
+  ],
 ]);
 const DETECTION_OPTIONS = new Set(Object.keys(DETECTION));
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
@@ -113,25 +160,51 @@ export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
   return {
     cluster: checkCluster('Silo.start', options.cluster),
     name,
+    labels: checkLabels(options.labels ?? {}),
     types,
     stores,
     partitions,
     replicas: checkReplicas(options.replicas ?? 3),
     idleMs: checkRange('Silo.start', 'idleMs', options.idleMs ?? 600_000, 1, LIMITS.callTimeoutMaxMs),
     drainMs: checkRange('Silo.start', 'drainMs', options.drainMs ?? 10_000, 0, LIMITS.callTimeoutMaxMs),
+    homecomingsPerSecond: checkRange(
+      'Silo.start',
+      'homecomingsPerSecond',
+      options.homecomingsPerSecond ?? 100,
+      0,
+      100_000,
+    ),
     callTimeoutMs: checkTimeout('Silo.start', options.callTimeoutMs),
+    interceptors: checkedInterceptors('Silo.start', options.interceptors, ['outgoing', 'incoming']),
     detection,
   };
 }
 
-export function checkClientOptions(options: NodeOptions): { cluster: string; callTimeoutMs: number } {
+export interface CheckedClientOptions {
+  readonly cluster: string;
+  readonly callTimeoutMs: number;
+  readonly interceptors: Interceptors;
+}
+
+export function checkClientOptions(options: NodeOptions): CheckedClientOptions {
   checkKnown('Client.connect', options, CLIENT_OPTIONS);
   checkLog('Client.connect', options.log);
   checkListener('Client.connect', options.onEvent);
   return {
     cluster: checkCluster('Client.connect', options.cluster),
     callTimeoutMs: checkTimeout('Client.connect', options.callTimeoutMs),
+    interceptors: checkedInterceptors('Client.connect', options.interceptors, ['outgoing']),
   };
+}
+
+function checkedInterceptors(
+  where: string,
+  interceptors: Partial<Interceptors> = {},
+  kinds: readonly (keyof Interceptors)[],
+): Interceptors {
+  checkKnown(`${where}: interceptors`, interceptors, new Set<string>(kinds));
+  for (const kind of kinds) checkInterceptors(`${where}: interceptors.${kind}`, interceptors[kind]);
+  return { outgoing: interceptors.outgoing ?? [], incoming: interceptors.incoming ?? [] };
 }
 
 function checkGrains(classes: readonly GrainClass[]): Map<string, GrainType> {
@@ -172,6 +245,12 @@ function checkStores(
       );
     }
   }
+}
+
+function checkLabels(labels: Labels): Labels {
+  const problem = labelsProblem(labels);
+  if (problem) throw invalid('Silo.start', 'labels', labels, problem);
+  return { ...labels };
 }
 
 function checkReplicas(replicas: number): number {

@@ -1,5 +1,6 @@
 import { InvalidConfigError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
+import { checkArgumentsSchema } from './arguments-schema.ts';
 import { checkKnown, checkNumber, propertyAlong } from './checks.ts';
 import { Grain, type GrainClass } from './grain.ts';
 import type { MethodSpec } from './grain-type.ts';
@@ -12,6 +13,7 @@ const METHOD_OPTIONS: readonly (keyof MethodOptions)[] = [
   'oneWay',
   'idempotent',
   'timeoutMs',
+  'args',
 ];
 const GENERATOR = Object.getPrototypeOf(async function* () {}) as object;
 
@@ -48,6 +50,7 @@ export function checkMethods(
     }
     if (member.length > LIMITS.nameChars)
       throw new InvalidConfigError(`${where}: the name is longer than ${LIMITS.nameChars}`);
+    checkArgumentsSchema(where, options.args);
     checkNumber(where, 'timeoutMs', options.timeoutMs, 1, LIMITS.callTimeoutMaxMs);
     const stream = Object.getPrototypeOf(body) === GENERATOR;
     if (stream && options.oneWay)
@@ -61,6 +64,7 @@ export function checkMethods(
       repeatable: (options.readOnly || options.idempotent) ?? false,
       timeoutMs: options.timeoutMs,
       stream,
+      schema: options.args,
       worker,
     });
   }

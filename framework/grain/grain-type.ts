@@ -1,11 +1,16 @@
 import { InvalidConfigError } from '../errors.ts';
+import { type Labels, labelsProblem } from '../identity/labels.ts';
+import { OBSERVER_TYPE } from '../identity/observer-id.ts';
 import { LIMITS } from '../limits.ts';
 import { PLACEMENTS, type Placement } from '../placement/placement.ts';
+import type { ArgumentsSchema } from './arguments-schema.ts';
 import { checkFields } from './check-fields.ts';
 import { checkMethods } from './check-methods.ts';
+import type { RecordShape } from './check-shape.ts';
 import { checkKnown, checkNumber } from './checks.ts';
 import { Grain, type GrainClass } from './grain.ts';
-import { recordsAlong } from './metadata.ts';
+import { checkInterceptors, type IncomingInterceptor } from './interceptors.ts';
+import { type ClassRecord, recordsAlong } from './metadata.ts';
 import type { GrainOptions, PlacementOption } from './options.ts';
 import { type ReferenceClass, referenceClass } from './reference.ts';
 
@@ -22,6 +27,8 @@ export interface MethodSpec {
   readonly repeatable: boolean;
   readonly timeoutMs: number | undefined;
   readonly stream: boolean;
+  /** What the arguments must be. */
+  readonly schema?: ArgumentsSchema | undefined;
   /** Of a stateless worker: runs on the silo of its caller. */
   readonly worker: boolean;
 }
@@ -31,6 +38,8 @@ export interface RecordSpec {
   readonly name: string;
   readonly store: string;
   readonly fields: readonly string[];
+  /** Undefined when the class says nothing of versions and schemas. */
+  readonly shape: RecordShape | undefined;
 }
 
 /** A grain class, checked, with everything that the runtime asks of it. */
@@ -41,25 +50,36 @@ export interface GrainType {
   readonly methods: ReadonlyMap<string, MethodSpec>;
   readonly records: readonly RecordSpec[];
   readonly placement: Placement;
+  /** Labels of the silos that may have it, and of those that should. */
+  readonly requires: Labels | undefined;
+  readonly prefers: Labels | undefined;
   /** Activations per silo of a stateless worker; undefined for all others. */
   readonly workers: number | undefined;
   readonly reentrant: boolean | 'callChain';
   readonly idleMs: number | undefined;
   readonly keepAlive: boolean;
   readonly mailboxMax: number;
+  /** Answers of calls with idempotency keys that a grain keeps. */
+  readonly idempotencyKeys: number;
   /** Several calls may run at once, so which one a piece of code belongs to must be tracked. */
   readonly interleaves: boolean;
+  /** Around its calls, the outermost first. */
+  readonly interceptors: readonly IncomingInterceptor[];
 }
 
 const TYPE_NAME = /^[A-Za-z_$][A-Za-z0-9_$-]{0,127}$/;
 const GRAIN_OPTIONS: readonly (keyof GrainOptions)[] = [
   'name',
   'placement',
+  'requires',
+  'prefers',
   'reentrant',
   'idleMs',
   'store',
   'keepAlive',
   'mailboxMax',
+  'idempotencyKeys',
+  'interceptors',
 ];
 const types = new WeakMap<GrainClass, GrainType>();
 
@@ -92,6 +112,9 @@ function check(Class: GrainClass): GrainType {
         `use up to 128 letters, digits, _, $ and -: @grain({ name: '...' })`,
     );
   }
+  if (name === OBSERVER_TYPE) {
+    throw new InvalidConfigError(`class ${Class.name}: '${name}' is what observers are called; use another`);
+  }
   const workers = workersOf(Class, options);
   const methods = checkMethods(
     Class,
@@ -113,13 +136,17 @@ function check(Class: GrainClass): GrainType {
     methods,
     records: checkFields(Class, fields, options.store ?? 'default'),
     placement: placementOf(Class, options.placement ?? 'ring'),
+    requires: options.requires,
+    prefers: options.prefers,
     workers,
     reentrant,
     idleMs: options.idleMs,
     keepAlive: options.keepAlive ?? false,
     mailboxMax: options.mailboxMax ?? LIMITS.mailbox,
+    idempotencyKeys: options.idempotencyKeys ?? LIMITS.keptAnswers,
     interleaves:
       reentrant !== false || [...methods.values()].some((m) => m.interleave || m.readOnly || m.stream),
+    interceptors: interceptorsOf(Class, records),
   };
 }
 
@@ -134,9 +161,29 @@ function checkOptions(Class: GrainClass, options: GrainOptions): void {
   checkKnown(where, options, GRAIN_OPTIONS);
   checkNumber(where, 'idleMs', options.idleMs, 1, LIMITS.callTimeoutMaxMs);
   checkNumber(where, 'mailboxMax', options.mailboxMax, 1, 10_000_000);
+  checkNumber(where, 'idempotencyKeys', options.idempotencyKeys, 1, LIMITS.keptAnswersMax);
+  const isWorker = workersOf(Class, options) !== undefined;
+  checkLabels(where, 'requires', options.requires, isWorker);
+  checkLabels(where, 'prefers', options.prefers, isWorker);
   if (![undefined, true, false, 'callChain'].includes(options.reentrant)) {
     throw new InvalidConfigError(`${where}: reentrant is true, false or 'callChain'`);
   }
+}
+
+function checkLabels(where: string, option: string, labels: Labels | undefined, worker: boolean): void {
+  if (labels === undefined) return;
+  const problem = labelsProblem(labels);
+  if (problem) throw new InvalidConfigError(`${where}: ${option} must be ${problem}`);
+  if (!worker) return;
+  throw new InvalidConfigError(`${where}: a worker runs on the silo of its caller; remove ${option}`);
+}
+
+/** Those of parent classes too: what guards the methods of a class guards them where they are inherited. */
+function interceptorsOf(Class: GrainClass, records: readonly ClassRecord[]): readonly IncomingInterceptor[] {
+  return records.flatMap(({ grain: { interceptors = [] } = {} }) => {
+    checkInterceptors(`class ${Class.name}: @grain: interceptors`, interceptors);
+    return interceptors;
+  });
 }
 
 function workersOf(Class: GrainClass, { placement }: GrainOptions): number | undefined {

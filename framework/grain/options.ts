@@ -1,4 +1,8 @@
+import type { Labels } from '../identity/labels.ts';
 import type { Placement } from '../placement/placement.ts';
+import type { ArgumentsSchema } from './arguments-schema.ts';
+import type { IncomingInterceptor } from './interceptors.ts';
+import type { StandardSchema } from './standard-schema.ts';
 
 /** What `@grain(...)` takes. */
 export interface GrainOptions {
@@ -6,6 +10,10 @@ export interface GrainOptions {
   readonly name?: string;
   /** Where new activations go. Default `'ring'`. */
   readonly placement?: PlacementOption;
+  /** Labels that a silo must have to be a place for these grains: `{ gpu: true }`. */
+  readonly requires?: Labels;
+  /** Labels that a silo should have: of the possible ones those with most of them come into question. */
+  readonly prefers?: Labels;
   /**
    * `true`: calls run interleaved at their awaits. `'callChain'`: only a call that comes back within its own
    * chain does, which would be a deadlock otherwise. Default `false`: one call at a time.
@@ -19,6 +27,16 @@ export interface GrainOptions {
   readonly keepAlive?: boolean;
   /** Calls that may wait for one activation; more are refused with `OverloadedError`. Default 10,000. */
   readonly mailboxMax?: number;
+  /**
+   * How many calls with an `idempotencyKey` a grain remembers, the latest; what they answered is part of its
+   * record `'state'`. Default 128.
+   */
+  readonly idempotencyKeys?: number;
+  /**
+   * Stand around the calls that run in grains of this class, within the silo's; the first is the outermost. A
+   * class has those of its parent classes too, outside of its own.
+   */
+  readonly interceptors?: readonly IncomingInterceptor[];
 }
 
 /**
@@ -46,6 +64,12 @@ export interface MethodOptions {
   readonly idempotent?: boolean;
   /** Deadline of calls to this method in milliseconds, unless the caller chose one. */
   readonly timeoutMs?: number;
+  /**
+   * What the arguments must be, as Standard Schemas (zod, valibot, arktype, ...): one for the list of them,
+   * or a list of one for each. A call that they refuse fails with `InvalidArgumentsError` and does not run;
+   * the method gets what they make of the arguments.
+   */
+  readonly args?: ArgumentsSchema;
 }
 
 /** What `@state(...)` takes. */
@@ -54,7 +78,31 @@ export interface StateOptions {
   readonly store?: string;
   /** Name of the record; fields of one name are saved together, under one etag. Default `'state'`. */
   readonly name?: string;
+  /**
+   * Version of the record's fields. One of them says it for all. Default 1. A record of a higher version is
+   * refused with `StateVersionError`; one of a lower version goes through `migrate` when it is read.
+   */
+  readonly version?: number;
+  /**
+   * The steps from older versions to this one, by the version that each makes: `{ 2: (stored) => ({ ... }) }`.
+   * They run when an older record is read; what they made is written with the next save.
+   */
+  readonly migrate?: Readonly<Record<number, StateMigration>>;
+  /**
+   * What a stored value of this field must be, as a Standard Schema (zod, valibot, arktype, ...): checked when
+   * the record is read, after `migrate`. The field gets what the schema makes of it.
+   */
+  readonly schema?: StandardSchema<unknown, unknown>;
 }
+
+/** Fields of a record as they are stored, by name; also such as the class does not have. */
+export type StoredFields = Record<string, unknown>;
+
+/**
+ * Makes the fields of one version of those of the version before. It must not wait: the same fields always
+ * give the same ones. Its parameter may have a type that says what the older version was.
+ */
+export type StateMigration = { step(stored: StoredFields): object }['step'];
 
 /** What `ref.$with(...)` takes. */
 export interface CallOptions {
@@ -66,6 +114,11 @@ export interface CallOptions {
   readonly oneWay?: boolean;
   /** Baggage: what `context.request` shows to the grain, and to the grains that it calls. */
   readonly request?: Readonly<Record<string, unknown>>;
+  /**
+   * Names what is to happen once: however often the call is made with this key, and whatever crashes between,
+   * the grain changes once, and the answer is always the same. Up to 256 characters; see docs/state.md.
+   */
+  readonly idempotencyKey?: string;
 }
 
 /** Why an activation ends: `onDeactivate(reason)`. */
@@ -73,6 +126,8 @@ export type DeactivationReason =
   | 'idle'
   | 'requested'
   | 'shutdown'
+  | 'migrated'
   | 'conflict'
   | 'stateConflict'
-  | 'storeFailed';
+  | 'storeFailed'
+  | 'keyedCallFailed';

@@ -1,3 +1,5 @@
+import type { SchemaIssue } from '../errors.ts';
+
 /**
  * What zod, valibot, arktype and others have in common: the Standard Schema interface, version 1
  * (https://standardschema.dev). It is only a shape, so Granary depends on none of them.
@@ -20,12 +22,6 @@ export type StandardResult<Output> =
 export interface StandardIssue {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
-}
-
-/** One thing that is wrong with a value; `path` says where, as in `args[0].items[2].price`. */
-export interface SchemaIssue {
-  readonly path: string;
-  readonly message: string;
 }
 
 /** A value that a schema has let through, perhaps made anew; or why it did not. */

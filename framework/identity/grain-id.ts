@@ -107,6 +107,13 @@ export function keyParts(canonical: string): string[] {
   });
 }
 
+/** The key in a grain id as its grain sees it: what the user wrote; of several parts the canonical form. */
+export function readableKey(id: GrainId): string {
+  const canonical = keyOf(id);
+  const [only, ...others] = keyParts(canonical);
+  return others.length === 0 ? (only as string) : canonical;
+}
+
 /** An id whose key is ASCII without escapes, as nearly all are: canonical without being taken apart. */
 const SIMPLE_ID = /^[^/]+(?:\/[ -$&-.0-~]+)+$/;
 

@@ -27,6 +27,11 @@ export interface Replies {
 
 export const NO_CHAIN: readonly string[] = Object.freeze([]);
 
+/** The grain in a link of a call chain. */
+export function grainOf(link: string): GrainId {
+  return link.slice(0, link.indexOf('\n'));
+}
+
 /** One call, where it is made and where it runs. */
 export class Call {
   caller: NodeAddress;
@@ -48,6 +53,11 @@ export class Call {
   /** The grain's partition, once somebody has computed it; -1 before. */
   partition = -1;
   spec: MethodSpec | undefined;
+  /**
+   * What schemas have made of the arguments, in the activation that has the call; a promise that rejects if
+   * they refuse them.
+   */
+  checked: readonly unknown[] | Promise<readonly unknown[]> | undefined;
   cancelled = false;
   started = false;
   /** What the activation attaches while it has the call. */
@@ -133,6 +143,10 @@ export class LateCaller implements Caller {
 
   invokeOrStream(call: OutgoingCall): Promise<unknown> & AsyncIterable<unknown> {
     return this.#caller.invokeOrStream(call);
+  }
+
+  now(): number {
+    return this.#caller.now();
   }
 
   get #caller(): Caller {

@@ -5,7 +5,7 @@ import {
   OverloadedError,
   SiloUnavailableError,
 } from '../errors.ts';
-import type { Caller, OutgoingCall } from '../grain/reference.ts';
+import { type Caller, OBSERVER_SPEC, type OutgoingCall } from '../grain/reference.ts';
 import { isNodeAddress, type NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
 import type { Cluster } from '../membership/cluster.ts';
@@ -15,10 +15,12 @@ import { areInline, checkSize, takeArguments } from './arguments.ts';
 import { mergeBaggage } from './baggage.ts';
 import { FLAGS, LateCaller, type Replies } from './call.ts';
 import { publishMade, publishSettled } from './call-events.ts';
+import { type CallsOut, invokeOrStream } from './calls-out.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { callItem, errorIn, ITEM, type Item } from './frames.ts';
 import { Locator } from './locator.ts';
 import type { Node } from './node.ts';
+import { ObserverCalls } from './observer-calls.ts';
 import { OpenStreams } from './open-streams.ts';
 import { type Outcome, PendingCall, PromisedOutcome } from './pending-call.ts';
 import { PendingCalls } from './pending-calls.ts';
@@ -49,7 +51,7 @@ export interface CallOrigin {
  * call: `invoke` makes it, `#start` notes that it waits, `#route` hands it to this silo's dispatcher or sends
  * it, and an answer comes back by `value` and `error` from this silo, by `received` from another.
  */
-export class Outbound implements Replies {
+export class Outbound implements Replies, CallsOut {
   readonly #options: OutboundOptions;
   readonly #node: Node;
   readonly #pending = new PendingCalls();
@@ -57,6 +59,7 @@ export class Outbound implements Replies {
   readonly #attempts: SecondAttempts;
   readonly #waiting: WaitingCalls;
   readonly #streams: OpenStreams;
+  readonly #observers: ObserverCalls;
   readonly locator: Locator;
   #stopped = false;
 
@@ -79,11 +82,18 @@ export class Outbound implements Replies {
       fail: (call, error) => this.#fail(call, error),
     });
     this.#waiting = this.#attempts.waiting;
+    const fail = (call: PendingCall, error: Error) => this.#fail(call, error);
+    this.#observers = new ObserverCalls({ node: options.node, pending: this.#pending, fail });
   }
 
   /** Calls that a turn has made and waits for. */
   madeBy(link: string): PendingCall[] {
     return this.#pending.oldestFirst().filter(({ chain }) => chain[chain.length - 1] === link);
+  }
+
+  /** The wall clock of this node, in milliseconds. */
+  now(): number {
+    return this.#node.clock.wallNow();
   }
 
   get stopped(): boolean {
@@ -126,30 +136,8 @@ export class Outbound implements Replies {
     });
   }
 
-  /**
-   * A method that is not known to be a stream or not: sent at the end of the tick, when it shows how its
-   * result is used.
-   */
   invokeOrStream(outgoing: OutgoingCall, origin: CallOrigin): Promise<unknown> & AsyncIterable<unknown> {
-    let stream = false;
-    // The arguments are taken now: the caller may change them before the tick ends.
-    let refused: unknown;
-    const args = takeArguments(outgoing.args, (error) => {
-      refused = aboutGrain(error, outgoing.target);
-    });
-    const promise = new Promise((resolve, reject) => {
-      queueMicrotask(() => {
-        if (stream) return;
-        if (args) this.invoke({ ...outgoing, args }, origin).then(resolve, reject);
-        else reject(refused);
-      });
-    });
-    return Object.assign(promise, {
-      [Symbol.asyncIterator]: () => {
-        stream = true;
-        return this.stream({ ...outgoing, args: args ?? outgoing.args }, origin);
-      },
-    });
+    return invokeOrStream(this, outgoing, origin);
   }
 
   // ---- what comes back
@@ -210,6 +198,7 @@ export class Outbound implements Replies {
 
   /** Nobody received what was sent with this ticket. */
   undeliverable(to: NodeAddress, ticket: number): void {
+    this.#observers.undeliverable(to);
     this.#attempts.undeliverable(to, ticket);
   }
 
@@ -217,6 +206,7 @@ export class Outbound implements Replies {
   stop(): void {
     this.#stopped = true;
     this.#streams.stop();
+    this.#observers.stop();
     for (const call of this.#pending.oldestFirst()) {
       const { target: grain, method } = call;
       const error = new SiloUnavailableError(`${grain}.${method}: this node stopped`, { grain });
@@ -232,7 +222,7 @@ export class Outbound implements Replies {
    */
   #learn(call: PendingCall, from: NodeAddress): void {
     const { id, target } = call;
-    if (this.locator.locate(call) === from) return;
+    if (this.#locate(call) === from) return;
     if (this.#pending.size > LIMITS.learnScan) return;
     const others = this.#pending.oldestFirst().filter((each) => each.target === target && each.id !== id);
     if (others.every((each) => each.isAheadAt(from))) this.locator.learn(call, from);
@@ -320,9 +310,12 @@ export class Outbound implements Replies {
     this.#waiting.add(call);
   }
 
-  /** Where a call goes: a worker's stays on its silo. */
+  /** Where a call goes: a worker's stays on its silo, an observer's is in its id. */
   #locate(call: PendingCall): NodeAddress | undefined {
-    if (call.spec?.worker && this.#options.deliver) return this.#node.address;
+    if (call.spec?.worker) {
+      if (call.spec === OBSERVER_SPEC) return this.#observers.placeOf(call);
+      if (this.#options.deliver) return this.#node.address;
+    }
     return this.locator.locate(call);
   }
 

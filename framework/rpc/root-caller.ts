@@ -5,7 +5,8 @@ import type { Caller, OutgoingCall } from '../grain/reference.ts';
 import type { GrainRef } from '../grain/reference-types.ts';
 import { canonicalKey, type GrainKey, grainIdOf, isGrainId } from '../identity/grain-id.ts';
 import { NO_CHAIN } from './call.ts';
-import type { CallOrigin, Outbound } from './outbound.ts';
+import type { CallsOut } from './calls-out.ts';
+import type { CallOrigin } from './outbound.ts';
 import { referenceTo } from './reference-codec.ts';
 
 /**
@@ -13,12 +14,12 @@ import { referenceTo } from './reference-codec.ts';
  * in.
  */
 export class RootCaller implements Caller {
-  readonly #outbound: Outbound;
+  readonly #out: CallsOut;
   readonly #types: Map<string, GrainType>;
   readonly #origin: CallOrigin;
 
-  constructor(outbound: Outbound, types: Iterable<GrainType> = []) {
-    this.#outbound = outbound;
+  constructor(out: CallsOut, types: Iterable<GrainType> = []) {
+    this.#out = out;
     this.#types = new Map([...types].map((type) => [type.name, type]));
     this.#origin = { chain: NO_CHAIN, deadline: Number.POSITIVE_INFINITY, baggage: undefined, binder: this };
   }
@@ -49,14 +50,18 @@ export class RootCaller implements Caller {
   }
 
   invoke(call: OutgoingCall): Promise<unknown> {
-    return this.#outbound.invoke(call, this.#origin);
+    return this.#out.invoke(call, this.#origin);
   }
 
   stream(call: OutgoingCall): AsyncIterableIterator<unknown> {
-    return this.#outbound.stream(call, this.#origin);
+    return this.#out.stream(call, this.#origin);
   }
 
   invokeOrStream(call: OutgoingCall): Promise<unknown> & AsyncIterable<unknown> {
-    return this.#outbound.invokeOrStream(call, this.#origin);
+    return this.#out.invokeOrStream(call, this.#origin);
+  }
+
+  now(): number {
+    return this.#out.now();
   }
 }

@@ -1,12 +1,17 @@
 import type { GrainType } from '../grain/grain-type.ts';
+import type { GrainId } from '../identity/grain-id.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import type { NodeLog } from '../observability/log.ts';
 import type { Call } from '../rpc/call.ts';
+import type { CallsOut } from '../rpc/calls-out.ts';
 import type { Outbound } from '../rpc/outbound.ts';
 import type { GrainStore } from '../storage/grain-store.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Random } from '../system/random.ts';
 import type { Activation } from './activation.ts';
+import type { IncomingChains } from './guarded-calls.ts';
+import type { Luggage } from './luggage.ts';
+import type { Journey } from './moves.ts';
 import type { OwnTurns } from './own-turn.ts';
 import type { RunningCalls } from './running-calls.ts';
 
@@ -17,6 +22,10 @@ export interface ActivationServices {
   readonly random: Random;
   readonly events: RuntimeEvents;
   readonly outbound: Outbound;
+  /** Where the calls go that grains make: `outbound`, or interceptors that stand before it. */
+  readonly callsOut: CallsOut;
+  /** What stands around the calls that run; undefined when nothing does. */
+  readonly incoming: IncomingChains | undefined;
   readonly stores: ReadonlyMap<string, GrainStore>;
   readonly log: NodeLog;
   readonly running: RunningCalls;
@@ -31,6 +40,13 @@ export interface ActivationServices {
   returns(): number;
   /** A call of another turn waits here. */
   blocked(activation: Activation, call: Call): void;
-  /** The activation holds nothing any more; these calls wait for the next one. */
-  gone(activation: Activation, waiting: Call[]): void;
+  /** Whether a grain can be on the silo of this name. */
+  canBeOn(silo: string, id: GrainId): boolean;
+  /** What another activation took along. Rejects when it is not to be had. */
+  fetchLuggage(luggage: Luggage): Promise<Uint8Array>;
+  /**
+   * The activation holds nothing any more; these calls wait for the next one, which is to be elsewhere if there
+   * is a journey.
+   */
+  gone(activation: Activation, waiting: Call[], journey?: Journey): void;
 }

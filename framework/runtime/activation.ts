@@ -2,31 +2,33 @@ import {
   ActivationError,
   type DeadlockError,
   GranaryError,
-  MethodNotFoundError,
   OverloadedError,
 } from '../errors.ts';
 import { construct, Grain } from '../grain/grain.ts';
 import type { GrainType, MethodSpec } from '../grain/grain-type.ts';
 import type { DeactivationReason } from '../grain/options.ts';
 import type { GrainId } from '../identity/grain-id.ts';
-import type { Call } from '../rpc/call.ts';
+import { type Call, grainOf } from '../rpc/call.ts';
 import { unpack } from '../serialization/codec.ts';
 import { Records } from '../storage/records.ts';
 import type { ActivationServices } from './activation-services.ts';
-import { deadlock, deadlockOf, grainOf, waitingInChain } from './deadlock.ts';
+import { modeOf, noSuchMethod } from './admission.ts';
+import { checkArguments } from './checked-arguments.ts';
+import { deadlock, deadlockOf, waitingInChain } from './deadlock.ts';
 import { Freshness } from './freshness.ts';
 import { GrainSide } from './grain-side.ts';
+import { runGuarded } from './guarded-calls.ts';
+import type { Luggage } from './luggage.ts';
 import { Mailbox } from './mailbox.ts';
+import type { Journey } from './moves.ts';
 import { isUse, type OwnTurn } from './own-turn.ts';
+import { type Household, packUp, sayGoodbye, settleIn } from './removal.ts';
 import { NO_PLACE } from './running-calls.ts';
 import { Streams } from './streams.ts';
 import type { Timers } from './timers.ts';
 import { runTurn, turnOf } from './turn.ts';
 
 export type ActivationState = 'creating' | 'activating' | 'active' | 'deactivating' | 'gone';
-
-/** How long `onDeactivate` may hold up what comes after it. */
-const HOOK_MS = 5_000;
 
 /**
  * One life of a grain in memory: its instance, its mailbox and its records. A call goes through `accept`,
@@ -46,6 +48,10 @@ export class Activation {
   /** In whole milliseconds: a fraction would be a new object at each call, for which see `RunningCalls`. */
   lastUsedAt: number;
   keepUntil = 0;
+  /** Somebody chose this silo for it: it is not to be moved to where the ring puts it. */
+  stays = false;
+  /** It ends in order to go on elsewhere. */
+  #move: { readonly to: string | undefined } | undefined;
   /** Made with the first timer. */
   timers: Timers | undefined;
   #instance: Grain | undefined;
@@ -78,8 +84,9 @@ export class Activation {
   // ---- life
 
   /** Reads the state, runs `onActivate`, then takes calls. Those that came meanwhile wait in the mailbox. */
-  start(): void {
+  start(luggage?: Luggage): void {
     const { events } = this.services;
+    if (luggage?.[2]) this.stays = true;
     if (events.active)
       events.publish({ type: 'activationCreated', grain: this.id, activationId: this.activationId });
     this.state = 'activating';
@@ -90,9 +97,9 @@ export class Activation {
       return;
     }
     const plain = this.type.records.length === 0 && this.#instance.onActivate === BARE_GRAIN.onActivate;
-    if (plain) return this.#activated();
+    if (plain && !luggage) return this.#activated();
     this.#preparing = true;
-    this.#prepare(this.#instance)
+    this.#prepare(this.#instance, luggage)
       .finally(() => {
         this.#preparing = false;
       })
@@ -102,12 +109,13 @@ export class Activation {
       );
   }
 
-  async #prepare(instance: Grain): Promise<void> {
+  async #prepare(instance: Grain, luggage: Luggage | undefined): Promise<void> {
     if (this.type.records.length > 0) {
       this.#freshness = new Freshness(this.services);
       this.#records = new Records(this.#side, this.services.stores);
       await this.#records.load(instance);
     }
+    if (luggage) await settleIn(this.#household(), luggage);
     await instance.onActivate();
   }
 
@@ -150,6 +158,7 @@ export class Activation {
 
   /** Ends the activation when the turns that run are done. Calls that come or wait go to the next one. */
   deactivate(reason: DeactivationReason): void {
+    if (UNTRUSTED.has(reason)) this.#move = undefined;
     if (this.state === 'deactivating' || this.state === 'gone') return;
     if (this.state === 'activating' && OWN_REASONS.has(reason)) {
       // The next activation would do the same, with the same calls waiting: they fail instead.
@@ -165,30 +174,28 @@ export class Activation {
     if (this.mailbox.running === 0 && !this.#preparing) void this.#finish(active);
   }
 
+  /** Moves to a silo, or to where the grain's placement puts it, when the turns that run are done. */
+  migrate(to: string | undefined): void {
+    if (this.state !== 'active') return;
+    this.#move = { to };
+    this.deactivate('migrated');
+  }
+
   async #finish(active: boolean): Promise<void> {
     const hook = active && this.#instance?.onDeactivate !== BARE_GRAIN.onDeactivate;
-    if (hook || (this.#streams?.size ?? 0) > 0) await this.#sayGoodbye(hook);
+    if (hook || (this.#streams?.size ?? 0) > 0) await sayGoodbye(this.#household(), this.#streams, hook ? this.#reason : undefined);
     // A stream does not start over, and what the runtime wanted of this activation is void with it.
-    this.#gone(this.mailbox.takeAll().filter((call) => !call.onCredit && !call.work));
+    const contents = active && this.#move ? await packUp(this.#household()) : undefined;
+    const waiting = this.mailbox.takeAll().filter((call) => !call.onCredit && !call.work);
+    this.#gone(waiting, active ? this.#move && { ...this.#move, contents } : undefined);
   }
 
-  async #sayGoodbye(hook: boolean): Promise<void> {
-    const { clock, events } = this.services;
-    let timer: { cancel(): void } | undefined;
-    const tooLong = new Promise((_, reject) => {
-      timer = clock.after(HOOK_MS, () => reject(new Error(`onDeactivate took longer than ${HOOK_MS} ms`)));
-    });
-    try {
-      await Promise.race([this.#streams?.finish(), tooLong]);
-      if (hook) await Promise.race([this.#instance?.onDeactivate(this.#reason), tooLong]);
-    } catch (error) {
-      events.publish({ type: 'hookFailed', grain: this.id, hook: 'onDeactivate', error });
-    } finally {
-      timer?.cancel();
-    }
+  #household(): Household {
+    const { id, services } = this;
+    return { id, services, instance: this.#instance as Grain, records: this.#records, binder: this.#side };
   }
 
-  #gone(waiting: Call[]): void {
+  #gone(waiting: Call[], journey?: Journey): void {
     const { events } = this.services;
     this.state = 'gone';
     this.timers?.end();
@@ -200,7 +207,7 @@ export class Activation {
         reason: this.#reason,
       });
     }
-    this.services.gone(this, waiting);
+    this.services.gone(this, waiting, journey);
   }
 
   /** The silo dies: nothing more happens here. */
@@ -213,8 +220,14 @@ export class Activation {
   isIdle(now: number, idleMs: number): boolean {
     if (this.state !== 'active' || this.type.keepAlive || this.keepUntil > now) return false;
     if (this.timers?.keepsAlive) return false;
-    if (this.mailbox.running + this.mailbox.waiting > 0 || (this.#streams?.size ?? 0) > 0) return false;
+    if (!this.isQuiet) return false;
     return now - this.lastUsedAt >= (this.type.idleMs ?? idleMs);
+  }
+
+  /** Nothing runs, and nothing waits. */
+  get isQuiet(): boolean {
+    const { running, waiting } = this.mailbox;
+    return this.state === 'active' && running + waiting === 0 && (this.#streams?.size ?? 0) === 0;
   }
 
   // ---- calls
@@ -225,14 +238,16 @@ export class Activation {
     if (call.oneWay) call.replies.value(call, undefined); // all that its caller learns is that it has arrived
     const spec = this.type.methods.get(call.method);
     if (!spec || spec.stream !== call.stream) {
-      this.#refuse(call, this.#noSuchMethod(call, spec?.stream));
+      this.#refuse(call, noSuchMethod(call, this.type, spec?.stream));
       return true;
     }
     call.spec ??= spec;
-    call.mode = this.#modeOf(call, spec);
-    const circle = call.chain.length > 0 ? this.#circleOf(call) : undefined;
-    if (circle) {
-      this.#refuse(call, circle);
+    call.mode = modeOf(call, spec, this.type, this.running);
+    const refusal =
+      (call.chain.length > 0 ? this.#circleOf(call) : undefined) ??
+      (spec.schema === undefined ? undefined : checkArguments(call, spec.schema, this.#side));
+    if (refusal) {
+      this.#refuse(call, refusal);
       return true;
     }
     this.#enter(call, now);
@@ -264,26 +279,6 @@ export class Activation {
     if (start === undefined) return deadlockOf(call, this.running);
     const from = call.chain.indexOf(start);
     return from < 0 ? undefined : deadlock(call, [...call.chain.slice(from).map(grainOf), this.id]);
-  }
-
-  #modeOf(call: Call, spec: { readOnly: boolean; interleave: boolean }): Call['mode'] {
-    const { reentrant } = this.type;
-    if (reentrant === true || spec.interleave) return 'interleave';
-    if (reentrant === 'callChain' && waitingInChain(call, this.running)) return 'interleave';
-    // A writer that waits would hold it up, and itself waits for the reader that this call belongs to.
-    if (spec.readOnly && waitingInChain(call, this.running)?.mode === 'readOnly') return 'interleave';
-    return spec.readOnly ? 'readOnly' : 'exclusive';
-  }
-
-  #noSuchMethod(call: Call, stream: boolean | undefined): MethodNotFoundError {
-    const where = `${this.id}.${call.method}`;
-    const text =
-      stream === undefined
-        ? `${where}: ${this.type.Class.name} has no method of that name with @method()`
-        : stream
-          ? `${where} is a stream: read it with \`for await\``
-          : `${where} is no stream: await it`;
-    return new MethodNotFoundError(text.slice(0, 400), { grain: this.id });
   }
 
   #mayRunNow(call: Call, now: number): boolean {
@@ -378,6 +373,9 @@ export class Activation {
   #call(call: Call): unknown {
     if (call.work) return call.work();
     call.receiver?.bind(this.#side);
+    const { incoming } = this.services;
+    if (incoming !== undefined || call.checked !== undefined)
+      return runGuarded(call, this.#side, this.#instance as Grain, incoming);
     const args = call.args instanceof Uint8Array ? (unpack(call.args, this.#side) as unknown[]) : call.args;
     const instance = this.#instance as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
     return (instance[(call.spec as MethodSpec).member] as (...args: readonly unknown[]) => unknown)(...args);
@@ -471,6 +469,8 @@ export class Activation {
 
 /** What `Grain` itself does in its hooks: nothing, so there is no need to wait for it. */
 const BARE_GRAIN = Grain.prototype;
+/** What ends an activation whose memory is worth nothing any more. */
+const UNTRUSTED: ReadonlySet<DeactivationReason> = new Set(['conflict', 'stateConflict', 'storeFailed']);
 const OWN_REASONS: ReadonlySet<DeactivationReason> = new Set(['requested', 'stateConflict', 'storeFailed']);
 const NO_ARGS: readonly unknown[] = Object.freeze([]);
 

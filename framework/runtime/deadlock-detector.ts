@@ -1,12 +1,12 @@
 import type { GrainId } from '../identity/grain-id.ts';
 import type { NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
-import type { Call } from '../rpc/call.ts';
+import { type Call, grainOf } from '../rpc/call.ts';
 import { isCount } from '../rpc/frames.ts';
 import type { Node } from '../rpc/node.ts';
 import type { Outbound } from '../rpc/outbound.ts';
 import type { Activation } from './activation.ts';
-import { deadlock, grainOf } from './deadlock.ts';
+import { deadlock } from './deadlock.ts';
 
 /**
  * How long a call waits before somebody looks why, and then again; a call that comes back in its own chain

@@ -1,5 +1,5 @@
 import { DeadlockError } from '../errors.ts';
-import type { Call } from '../rpc/call.ts';
+import { type Call, grainOf } from '../rpc/call.ts';
 
 /** The turn, of those that run, that waits, directly or not, for this very call. */
 export function waitingInChain(call: Call, running: readonly Call[]): Call | undefined {
@@ -21,9 +21,4 @@ export function deadlock(call: Call, cycle: readonly string[]): DeadlockError {
       `Do not await the call, mark ${call.method} interleave, or make the class reentrant: 'callChain'`,
     { grain: call.target, cycle },
   );
-}
-
-/** The grain in a link of a call chain. */
-export function grainOf(link: string): string {
-  return link.slice(0, link.indexOf('\n'));
 }

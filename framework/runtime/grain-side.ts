@@ -12,6 +12,7 @@ import {
   grainIdOf,
   keyOf,
   keyParts,
+  readableKey,
 } from '../identity/grain-id.ts';
 import { LIMITS } from '../limits.ts';
 import { readBaggage } from '../rpc/baggage.ts';
@@ -21,8 +22,8 @@ import { referenceTo } from '../rpc/reference-codec.ts';
 import type { RecordEvent, RecordOwner, Records } from '../storage/records.ts';
 import type { Random } from '../system/random.ts';
 import type { Activation } from './activation.ts';
-
 import { Timers } from './timers.ts';
+
 /**
  * The activation as its grain sees it: the key, the context, the records, and the calls that the grain makes,
  * which belong to the call that it runs.
@@ -44,8 +45,7 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
   }
 
   get key(): string {
-    const parts = this.keyParts;
-    return parts.length === 1 ? (parts[0] as string) : keyOf(this.id);
+    return readableKey(this.id);
   }
 
   get keyParts(): readonly string[] {
@@ -107,6 +107,17 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
 
   deactivate(): void {
     this.#activation.deactivate('requested');
+  }
+
+  migrate(silo?: string): void {
+    const { type, state, services } = this.#activation;
+    if (type.workers !== undefined) throw new TypeError(`${this.id}: a worker stays where its callers are`);
+    if (state === 'activating') throw new TypeError(`${this.id}: migrate() is for turns, not for onActivate`);
+    if (silo !== undefined && !services.canBeOn(silo, this.id)) {
+      const text = `${this.id}: no silo '${silo}' is active that has the class ${type.name} and its labels`;
+      throw new NoSiloError(text, { grain: this.id });
+    }
+    if (silo !== this.silo) this.#activation.migrate(silo);
   }
 
   keepAlive(ms: number): void {
@@ -184,15 +195,15 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#activation.services.outbound.invoke(call, origin);
+    return this.#activation.services.callsOut.invoke(call, origin);
   }
 
   stream(call: OutgoingCall): AsyncIterableIterator<unknown> {
-    return this.#activation.services.outbound.stream(call, this.#origin());
+    return this.#activation.services.callsOut.stream(call, this.#origin());
   }
 
   invokeOrStream(call: OutgoingCall): Promise<unknown> & AsyncIterable<unknown> {
-    return this.#activation.services.outbound.invokeOrStream(call, this.#origin());
+    return this.#activation.services.callsOut.invokeOrStream(call, this.#origin());
   }
 
   #origin(): CallOrigin {

@@ -3,11 +3,15 @@ import type { LocalActivations } from '../directory/local-activations.ts';
 import { SiloGroups } from '../directory/silo-groups.ts';
 import { InvalidConfigError, SiloUnavailableError } from '../errors.ts';
 import type { GrainType } from '../grain/grain-type.ts';
+import type { Interceptors } from '../grain/interceptors.ts';
 import type { GrainId } from '../identity/grain-id.ts';
+import { hasAll, type Labels } from '../identity/labels.ts';
 import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
 import type { DetectionTimes } from '../membership/failure-detector.ts';
 import { Membership } from '../membership/membership.ts';
 import type { NodeLog } from '../observability/log.ts';
+import type { CallsOut } from '../rpc/calls-out.ts';
+import { past } from '../rpc/intercepted-calls.ts';
 import type { Node } from '../rpc/node.ts';
 import { Outbound } from '../rpc/outbound.ts';
 import type { PendingCall } from '../rpc/pending-call.ts';
@@ -19,8 +23,12 @@ import { Catalog } from './catalog.ts';
 import { Collector } from './collector.ts';
 import { DeadlockDetector } from './deadlock-detector.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { Placer } from './placer.ts';
+import { Evacuation } from './evacuation.ts';
+import { incomingChains } from './guarded-calls.ts';
+import { Homecoming } from './homecoming.ts';
+import { ObservedObjects } from './observed.ts';
 import { OwnTurns } from './own-turn.ts';
+import { Placer } from './placer.ts';
 import { answerPlainCall } from './plain-door.ts';
 import { RunningCalls } from './running-calls.ts';
 import { TurnGate } from './turn-gate.ts';
@@ -29,12 +37,15 @@ import { Workers } from './workers.ts';
 export interface SiloRuntimeOptions {
   readonly incarnation: number;
   readonly types: ReadonlyMap<string, GrainType>;
+  readonly labels: Labels;
   readonly stores: ReadonlyMap<string, GrainStore>;
   readonly partitions: number;
   readonly replicas: number;
   readonly idleMs: number;
   readonly drainMs: number;
+  readonly homecomingsPerSecond: number;
   readonly callTimeoutMs: number;
+  readonly interceptors: Interceptors;
   readonly detection: DetectionTimes;
   readonly log: NodeLog;
 }
@@ -53,20 +64,28 @@ export class SiloRuntime {
   readonly workers: Workers;
   readonly groups: SiloGroups;
   readonly root: RootCaller;
+  readonly observed: ObservedObjects;
   readonly dispatcher: Dispatcher;
+  readonly #callsOut: CallsOut;
   readonly #collector: Collector;
+  readonly #placer: Placer;
   /** Activations that have lost against another, and where that is. */
   readonly #losers = new WeakMap<Activation, NodeAddress>();
   readonly #deadlocks: DeadlockDetector;
   readonly #gate: TurnGate;
-  #emptied: (() => void) | undefined;
+  readonly #evacuation: Evacuation;
+  readonly #homecoming: Homecoming;
 
   private constructor(options: SiloRuntimeOptions, node: Node) {
     const { incarnation, types, partitions, detection: times, callTimeoutMs, replicas, idleMs } = options;
     const { address, clock, random, events, control, endpoint } = node;
     this.options = options;
     this.node = node;
-    const identity = { name: nodeName(address), incarnation, types: [...types.keys()], partitions };
+    const { labels } = options;
+    // A class whose labels this silo lacks counts as one that it does not have: nobody places it here.
+    const placeable = [...types.values()].filter(({ requires = {} }) => hasAll(labels, requires));
+    const names = placeable.map(({ name }) => name);
+    const identity = { name: nodeName(address), incarnation, types: names, labels, partitions };
     const doors = { clock, events, control };
     this.membership = new Membership({ ...identity, ...doors, times, endpoint });
     const { membership } = this;
@@ -76,19 +95,27 @@ export class SiloRuntime {
     const deliver = (call: PendingCall, now: number) => this.dispatcher.dispatch(call, now);
     this.outbound = new Outbound({ node, cluster: membership, callTimeoutMs, deliver });
     this.#gate = new TurnGate(clock, (now) => membership.checkAway(now) || !this.directory.ready);
+    this.#placer = new Placer(address, this.directory, random);
+    this.#callsOut = past(options.interceptors.outgoing, this.outbound);
     const services = this.#services();
     this.catalog = new Catalog(partitions, services);
     this.workers = new Workers(services, (worker) => this.#collector.add(worker));
     this.groups = new SiloGroups({ clock, control, directory: this.directory, membership });
-    this.root = new RootCaller(this.outbound, types.values());
+    this.root = new RootCaller(this.#callsOut, types.values());
+    this.observed = new ObservedObjects(node, this.root);
     const shortestIdleMs = Math.min(...[...types.values()].map((type) => type.idleMs ?? idleMs));
     this.#collector = new Collector({ clock, idleMs }, shortestIdleMs);
     this.dispatcher = new Dispatcher({
       ...{ node, outbound: this.outbound, directory: this.directory, collector: this.#collector },
-      ...{ catalog: this.catalog, workers: this.workers },
-      placer: new Placer(address, this.directory, random),
+      ...{ catalog: this.catalog, workers: this.workers, observed: this.observed },
+      placer: this.#placer,
       grainType: (name) => types.get(name),
     });
+    const { catalog, workers, directory } = this;
+    const { drainMs, homecomingsPerSecond: perSecond } = options;
+    const { moves } = this.dispatcher;
+    this.#evacuation = new Evacuation({ clock, events, catalog, workers, moves, drainMs });
+    this.#homecoming = new Homecoming({ clock, events, directory, catalog, placer: this.#placer, perSecond });
     this.#deadlocks = new DeadlockDetector(node, this.outbound, local.find);
     this.#connect();
   }
@@ -162,32 +189,17 @@ export class SiloRuntime {
   }
 
   /**
-   * Ends every activation after the turns that run; resolves when none is left, or after `drainMs`. True when
-   * none is left.
+   * Leaves the ring, and hands over what it holds; still passes calls on. True when nothing is left, false when
+   * turns ran for longer than `drainMs`.
    */
   async drain(): Promise<boolean> {
-    const { drainMs } = this.options;
-    const { clock, events } = this.node;
-    for (const activation of [...this.catalog.all()]) activation.deactivate('shutdown');
-    this.workers.endIdle();
-    if (this.#isEmpty()) return true;
-    // Turns that run may still need workers, also new ones.
-    const stop = events.subscribe(() => clock.defer(() => this.workers.endIdle()), ['turnEnded']);
-    return new Promise((resolve) => {
-      const done = (empty: boolean) => {
-        stop();
-        timer.cancel();
-        resolve(empty);
-      };
-      const timer = clock.after(drainMs, () => done(false));
-      this.#emptied = () => done(true);
-    });
+    if (this.membership.status === 'active') this.membership.leave();
+    await this.#hasHeardAll(this.options.drainMs);
+    return this.#evacuation.run();
   }
 
   /** Leaves in order: hands over what it holds, then goes. */
   async stop(): Promise<boolean> {
-    this.membership.leave();
-    await this.#hasHeardAll(this.options.drainMs);
     const drained = await this.drain();
     this.membership.left();
     this.#stopParts();
@@ -213,32 +225,36 @@ export class SiloRuntime {
   #stopParts(): void {
     this.directory.stop();
     this.groups.stop();
+    this.observed.close();
     this.#collector.stop();
-  }
-
-  #isEmpty(): boolean {
-    return this.catalog.size === 0 && this.workers.all().next().done === true;
+    this.#homecoming.stop();
   }
 
   #services(): ActivationServices {
-    const { stores, log, types } = this.options;
+    const { stores, log, types, interceptors } = this.options;
     const { clock, random, events, address } = this.node;
     return {
       ...{ siloName: nodeName(address), clock, random, events, stores, log, outbound: this.outbound },
+      callsOut: this.#callsOut,
+      incoming: incomingChains(interceptors.incoming, types.values()),
       running: new RunningCalls(),
       ownTurns: new OwnTurns(address),
       grainType: (name) => types.get(name),
       mayTakeTurn: (activation, now) => this.#gate.mayTakeTurn(activation, now),
       returns: () => this.directory.returns,
       blocked: (activation, call) => this.#deadlocks.blocked(activation, call),
-      gone: (activation, waiting) => {
+      canBeOn: (silo, id) => this.#placer.find(silo, id) !== undefined,
+      fetchLuggage: (luggage) => this.dispatcher.moves.fetch(luggage),
+      gone: (activation, waiting, journey) => {
         this.catalog.remove(activation);
         this.workers.remove(activation);
+        const winner = this.#losers.get(activation);
+        if (journey && !winner) return this.dispatcher.moves.depart(activation, waiting, journey);
         if (activation.type.workers === undefined) {
-          this.directory.gone(activation.partition, activation, this.#losers.get(activation));
+          this.directory.gone(activation.partition, activation, winner);
         }
         for (const call of waiting) this.dispatcher.dispatch(call);
-        if (this.#emptied && this.#isEmpty()) this.#emptied();
+        this.#evacuation.lookAgain();
       },
     };
   }

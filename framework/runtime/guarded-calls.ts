@@ -1,0 +1,138 @@
+import type { GrainContext } from '../grain/context.ts';
+import type { Grain } from '../grain/grain.ts';
+import type { GrainType, MethodSpec } from '../grain/grain-type.ts';
+import { type Chain, chainOf, type IncomingCall, type IncomingInterceptor } from '../grain/interceptors.ts';
+import { type GrainId, readableKey, typeOf } from '../identity/grain-id.ts';
+import { mergeBaggage, readBaggage } from '../rpc/baggage.ts';
+import { type Call, grainOf } from '../rpc/call.ts';
+import { iteratorOf } from '../rpc/late-iterator.ts';
+import { argumentsOf } from './checked-arguments.ts';
+import type { GrainSide } from './grain-side.ts';
+
+/** What stands around the calls that run on a silo, by the type of their grain. */
+export type IncomingChains = ReadonlyMap<GrainType, Chain<IncomingCall>>;
+
+/** The silo's interceptors and those of each class, put together once; undefined when there are none. */
+export function incomingChains(
+  ofSilo: readonly IncomingInterceptor[],
+  types: Iterable<GrainType>,
+): IncomingChains | undefined {
+  const chains = new Map<GrainType, Chain<IncomingCall>>();
+  for (const type of types) {
+    const chain = chainOf([...ofSilo, ...type.interceptors]);
+    if (chain) chains.set(type, chain);
+  }
+  return chains.size === 0 ? undefined : chains;
+}
+
+type Method = (...args: readonly unknown[]) => unknown;
+
+/**
+ * Runs a call that has schemas or interceptors around it. All of it is the call's turn: an interceptor that
+ * waits holds up the calls behind it, and nothing else runs in the grain meanwhile that may not run beside
+ * the call.
+ */
+export function runGuarded(
+  call: Call,
+  side: GrainSide,
+  grain: Grain,
+  chains: IncomingChains | undefined,
+): unknown {
+  const method = (grain as unknown as Record<string, Method>)[(call.spec as MethodSpec).member] as Method;
+  const run = (args: readonly unknown[]) => method.apply(grain, args as unknown[]);
+  const chain = chains?.get(side.type);
+  const args = call.checked ?? argumentsOf(call, side);
+  if (call.stream) return streamed(call, () => guard(call, side, args, run, chain));
+  return guard(call, side, args, run, chain);
+}
+
+function guard(
+  call: Call,
+  side: GrainContext,
+  args: readonly unknown[] | Promise<readonly unknown[]>,
+  run: (args: readonly unknown[]) => unknown,
+  chain: Chain<IncomingCall> | undefined,
+): unknown {
+  if (args instanceof Promise) return args.then((late) => guard(call, side, late, run, chain));
+  if (!chain) return run(args);
+  const view = new IncomingView(call, side, args);
+  return chain(view, async () => {
+    view.goOn();
+    return run(view.args);
+  });
+}
+
+/** A generator whose items are those of a stream that is yet to come. */
+async function* streamed(call: Call, open: () => unknown): AsyncGenerator<unknown> {
+  const items = iteratorOf(await open(), `${call.target}.${call.method}`);
+  yield* { [Symbol.asyncIterator]: () => items };
+}
+
+/** An incoming call as its interceptors see it. */
+class IncomingView implements IncomingCall {
+  readonly direction = 'incoming';
+  readonly context: GrainContext;
+  args: readonly unknown[];
+  readonly #call: Call;
+  #request: Readonly<Record<string, unknown>> | undefined;
+  #started = false;
+
+  constructor(call: Call, context: GrainContext, args: readonly unknown[]) {
+    this.#call = call;
+    this.context = context;
+    this.args = args;
+  }
+
+  /** A call runs once: a second `next()` would run the method again in one turn, on a promise of once. */
+  goOn(): void {
+    if (!this.#started) this.#started = true;
+    else
+      throw new TypeError(
+        `${this.target}.${this.method}: next() was called twice; an incoming call runs once`,
+      );
+  }
+
+  get target(): GrainId {
+    return this.#call.target;
+  }
+
+  get type(): string {
+    return typeOf(this.target);
+  }
+
+  get key(): string {
+    return readableKey(this.target);
+  }
+
+  get method(): string {
+    return this.#call.method;
+  }
+
+  get request(): Readonly<Record<string, unknown>> {
+    this.#request ??= readBaggage(this.#call.baggage);
+    return this.#request;
+  }
+
+  /** Throws `PayloadTooLargeError` and `NotSerializableError`: the grain's own calls carry it on. */
+  set request(request: Readonly<Record<string, unknown>>) {
+    this.#call.baggage = mergeBaggage(undefined, request);
+    this.#request = undefined;
+  }
+
+  get caller(): GrainId | undefined {
+    const link = this.#call.chain.at(-1);
+    return link === undefined ? undefined : grainOf(link);
+  }
+
+  get signal(): AbortSignal {
+    return this.context.signal;
+  }
+
+  get oneWay(): boolean {
+    return this.#call.oneWay;
+  }
+
+  get stream(): boolean {
+    return this.#call.stream;
+  }
+}
