@@ -85,6 +85,8 @@ export class StatementSlots {
 }
 
 export interface StatementKind<Op extends Operation, R> {
+  /** What an operation is about, for messages. Default: `record`. */
+  readonly noun?: string;
   /** What it does to a record, as in "could not be `read`". */
   readonly participle: string;
   readonly changes: boolean;
@@ -212,21 +214,22 @@ export class GroupCommit<Op extends Operation, R> {
   }
 
   #failed({ id }: Op, { undone, reason }: SqlFailure, cause?: unknown): StoreError {
-    const { participle, changes } = this.#kind;
+    const { noun = 'record', participle, changes } = this.#kind;
     const outcome = changes && !undone ? `may or may not have been ${participle}` : `was not ${participle}`;
     const advice =
       changes && !undone
         ? 'read it to see, then call again'
         : 'call again, and look at the database if it stays so';
-    return new StoreError(`${grainOf(id)}: the record '${id.name}' ${outcome}: ${reason}; ${advice}`, {
+    return new StoreError(`${grainOf(id)}: the ${noun} '${id.name}' ${outcome}: ${reason}; ${advice}`, {
       grain: grainOf(id),
       cause,
     });
   }
 
   #overloaded({ id }: Op): OverloadedError {
+    const { noun = 'record', participle } = this.#kind;
     return new OverloadedError(
-      `${grainOf(id)}: the record '${id.name}' was not ${this.#kind.participle}: ` +
+      `${grainOf(id)}: the ${noun} '${id.name}' was not ${participle}: ` +
         `${this.#waiting.length} others wait for the database; call again later, with fewer at once`,
       { grain: grainOf(id) },
     );

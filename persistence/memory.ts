@@ -1,19 +1,29 @@
 import type { GrainStore, RecordId, StoredRecord } from '../framework/storage/grain-store.ts';
+import type {
+  NextTick,
+  ReminderId,
+  ReminderStore,
+  StoredReminder,
+  TickOf,
+  WakingQuery,
+} from '../framework/storage/reminder-store.ts';
+import { MemoryReminders } from './memory-reminders.ts';
 import { conflictOn, recordKey } from './record.ts';
 
 /**
  * A store in this process's memory: two silos given the same one share it. What it holds ends with the
- * object, not with `close`, so that a silo can be stopped and started again on it.
+ * object, not with `close`, so that a silo can be stopped and started again on it. It keeps reminders, too.
  */
-export function memory(): GrainStore {
+export function memory(): GrainStore & ReminderStore {
   return new MemoryStore();
 }
 
-class MemoryStore implements GrainStore {
+class MemoryStore implements GrainStore, ReminderStore {
   readonly #records = new Map<string, StoredRecord>();
   // One counter for all records: it never goes back, so a record that was cleared and written again cannot
   // show an old etag.
   #lastEtag = 0;
+  readonly #reminders = new MemoryReminders();
 
   async open(): Promise<void> {}
 
@@ -33,6 +43,30 @@ class MemoryStore implements GrainStore {
 
   async clear(id: RecordId, etag: string | undefined): Promise<void> {
     this.#records.delete(this.#checkedKey(id, etag));
+  }
+
+  async setReminder(reminder: StoredReminder): Promise<void> {
+    this.#reminders.set(reminder);
+  }
+
+  async removeReminder(id: ReminderId): Promise<boolean> {
+    return this.#reminders.remove(id);
+  }
+
+  async readReminder(id: ReminderId): Promise<StoredReminder | undefined> {
+    return this.#reminders.read(id);
+  }
+
+  async remindersOf(grain: Pick<ReminderId, 'type' | 'key'>): Promise<StoredReminder[]> {
+    return this.#reminders.of(grain);
+  }
+
+  async wakingReminders(query: WakingQuery): Promise<StoredReminder[]> {
+    return this.#reminders.waking(query);
+  }
+
+  async advanceReminder(id: ReminderId, from: TickOf, next: NextTick | undefined): Promise<boolean> {
+    return this.#reminders.advance(id, from, next);
   }
 
   #checkedKey(id: RecordId, etag: string | undefined): string {

@@ -1,5 +1,6 @@
 import { InvalidConfigError } from '../framework/errors.ts';
 import type { GrainStore } from '../framework/storage/grain-store.ts';
+import type { ReminderStore } from '../framework/storage/reminder-store.ts';
 import { PGliteDatabase } from './pglite-database.ts';
 import { SqlStore } from './sql-store.ts';
 import { checkNames } from './store-options.ts';
@@ -17,7 +18,7 @@ export interface PGliteOptions {
  * process, with nothing to run beside it. Opening it rejects with `InvalidConfigError` when the package is
  * missing, or another process has the directory open.
  */
-export function pglite(options: PGliteOptions = {}): GrainStore {
+export function pglite(options: PGliteOptions = {}): GrainStore & ReminderStore {
   checkNames('pglite', options, ['directory']);
   const { directory } = options;
   if (directory !== undefined && (typeof directory !== 'string' || directory === '')) {

@@ -1,5 +1,6 @@
 import { InvalidConfigError } from '../framework/errors.ts';
 import type { GrainStore } from '../framework/storage/grain-store.ts';
+import type { ReminderStore } from '../framework/storage/reminder-store.ts';
 import { PostgresDatabase } from './postgres-database.ts';
 import { checkSchema } from './sql-schema.ts';
 import { SqlStore } from './sql-store.ts';
@@ -25,7 +26,7 @@ export interface PostgresOptions {
  * `InvalidConfigError` for a wrong option; opening it rejects with `InvalidConfigError` (who or which
  * database) or `StoreError` (not reachable).
  */
-export function postgres(options: PostgresOptions): GrainStore {
+export function postgres(options: PostgresOptions): GrainStore & ReminderStore {
   checkNames('postgres', options, ['url', 'poolSize', 'schema', 'statementTimeoutMs', 'connectTimeoutMs']);
   const statementTimeoutMs = wholeNumber(
     'postgres',

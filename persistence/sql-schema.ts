@@ -10,6 +10,9 @@ import type { SqlDatabase, SqlQuery } from './sql-database.ts';
  * bytes escaped to 1,536) within the 2,704 bytes of an index entry. Collation "C" compares bytes: no locale,
  * and no index that breaks when one changes. Free space on each page keeps a changed row beside its old
  * version, so that the index is not touched (a HOT update).
+ *
+ * Reminders are read in the order in which they wake, by every silo that owns some of them; which ones, `hash`
+ * tells. A registration is unique, so it makes the order total, and its index entries short.
  */
 const MIGRATIONS: readonly ((schema: string) => string[])[] = [
   (schema) => [
@@ -23,6 +26,21 @@ const MIGRATIONS: readonly ((schema: string) => string[])[] = [
        updated_at timestamptz NOT NULL DEFAULT now(),
        PRIMARY KEY (type, key, name)
      ) WITH (fillfactor = 80)`,
+  ],
+  (schema) => [
+    `CREATE TABLE ${schema}.reminders (
+       type text COLLATE "C" NOT NULL,
+       key text COLLATE "C" NOT NULL,
+       name text COLLATE "C" NOT NULL,
+       hash integer NOT NULL,
+       registration text COLLATE "C" NOT NULL,
+       due_at bigint NOT NULL,
+       wake_at bigint NOT NULL,
+       failures integer NOT NULL,
+       schedule text NOT NULL,
+       PRIMARY KEY (type, key, name)
+     )`,
+    `CREATE INDEX reminders_waking ON ${schema}.reminders (wake_at, registration)`,
   ],
 ];
 

@@ -5,9 +5,18 @@ import {
   StoreError,
 } from '../framework/errors.ts';
 import type { GrainStore, RecordId, StoredRecord } from '../framework/storage/grain-store.ts';
+import type {
+  NextTick,
+  ReminderId,
+  ReminderStore,
+  StoredReminder,
+  TickOf,
+  WakingQuery,
+} from '../framework/storage/reminder-store.ts';
 import { BATCH_LIMITS, GroupCommit, type Operation, StatementSlots } from './group-commit.ts';
 import { conflictOn, grainOf } from './record.ts';
 import type { SqlDatabase, SqlRow } from './sql-database.ts';
+import { SqlReminders } from './sql-reminders.ts';
 import { migrate } from './sql-schema.ts';
 import { namesOf, packed, sqlStatements } from './sql-statements.ts';
 
@@ -51,13 +60,14 @@ interface Session {
   readonly inserts: GroupCommit<Write, string>;
   readonly updates: GroupCommit<Update, string>;
   readonly clears: GroupCommit<Clear, void>;
+  readonly reminders: SqlReminders;
 }
 
 /**
  * Records in one table of a PostgreSQL. An etag is a number from a sequence, which never gives the same one
  * twice.
  */
-export class SqlStore implements GrainStore {
+export class SqlStore implements GrainStore, ReminderStore {
   readonly #makeDatabase: SqlDatabaseFactory;
   readonly #options: SqlStoreOptions;
   #users = 0;
@@ -87,6 +97,7 @@ export class SqlStore implements GrainStore {
         session.inserts.idle(),
         session.updates.idle(),
         session.clears.idle(),
+        session.reminders.idle(),
       ]);
       await session.database.close();
     });
@@ -113,20 +124,43 @@ export class SqlStore implements GrainStore {
     if ((await session.reads.submit({ id, bytes: 0 })) !== undefined) throw conflictOn(id);
   }
 
+  async setReminder(reminder: StoredReminder): Promise<void> {
+    return this.#open(checked(reminder)).reminders.set(reminder);
+  }
+
+  async removeReminder(id: ReminderId): Promise<boolean> {
+    return this.#open(checked(id)).reminders.remove(id);
+  }
+
+  async readReminder(id: ReminderId): Promise<StoredReminder | undefined> {
+    return this.#open(checked(id)).reminders.read(id);
+  }
+
+  async remindersOf({ type, key }: Pick<ReminderId, 'type' | 'key'>): Promise<StoredReminder[]> {
+    const all = { type, key, name: '*' };
+    return this.#open(checked(all)).reminders.of(all);
+  }
+
+  async wakingReminders(query: WakingQuery): Promise<StoredReminder[]> {
+    return this.#open().reminders.waking(query);
+  }
+
+  async advanceReminder(id: ReminderId, from: TickOf, next: NextTick | undefined): Promise<boolean> {
+    return this.#open(checked(id)).reminders.advance(id, from, next);
+  }
+
   #inTurn(work: () => Promise<void>): Promise<void> {
     const done = this.#turn.then(work);
     this.#turn = done.catch(() => undefined);
     return done;
   }
 
-  #open(id: RecordId): Session {
+  #open(id?: RecordId): Session {
     if (this.#session) return this.#session;
     throw new StoreError(
-      `${grainOf(id)}: the store is not open; ` +
+      `${id ? grainOf(id) : 'reminders'}: the store is not open; ` +
         'a silo opens its stores when it starts and closes them when it stops',
-      {
-        grain: grainOf(id),
-      },
+      id && { grain: grainOf(id) },
     );
   }
 
@@ -191,6 +225,7 @@ function sessionOn(database: SqlDatabase, { schema, waitMs }: SqlStoreOptions): 
     inserts: new GroupCommit<Write, string>({ ...change, participle: 'written', run: insert }, slots),
     updates: new GroupCommit<Update, string>({ ...change, participle: 'written', run: update }, slots),
     clears: new GroupCommit<Clear, void>({ ...change, participle: 'cleared', run: clear }, slots),
+    reminders: new SqlReminders(database, slots, { schema, waitMs }),
   };
 }
 
