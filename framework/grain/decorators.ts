@@ -1,3 +1,4 @@
+import type { ArgumentsOf, ArgumentsSchema } from './arguments-schema.ts';
 import { type ClassRecord, type MemberRecord, recordIn, recordOf, type StandardContext } from './metadata.ts';
 import type { GrainOptions, MethodOptions, StateOptions } from './options.ts';
 
@@ -18,6 +19,12 @@ export interface MethodDecoration {
   (target: object, member: string | symbol, descriptor?: PropertyDescriptor): void;
 }
 
+/** What stands before a method whose arguments have schemas: the method must take what these give. */
+export interface CheckedMethodDecoration<Args extends readonly unknown[]> {
+  (method: (...args: Args) => unknown, context: ClassMethodDecoratorContext): void;
+  (target: object, member: string | symbol, descriptor: { value?: (...args: Args) => unknown }): void;
+}
+
 /** What stands before a field. */
 export interface FieldDecoration {
   (field: undefined, context: ClassFieldDecoratorContext): void;
@@ -36,6 +43,10 @@ export function grain(options: GrainOptions = {}): ClassDecoration {
  * Makes a method callable from outside: async, or an async generator, whose items the caller reads with `for
  * await`.
  */
+export function method<const Schema extends ArgumentsSchema>(
+  options: MethodOptions & { readonly args: Schema },
+): CheckedMethodDecoration<ArgumentsOf<Schema>>;
+export function method(options?: MethodOptions): MethodDecoration;
 export function method(options: MethodOptions = {}): MethodDecoration {
   return memberDecorator('@method', options, (record) => record.methods);
 }
