@@ -1,12 +1,14 @@
 import { memory } from '../persistence/memory.ts';
 import type { Grain, GrainClass } from './grain/grain.ts';
+import type { Observation } from './grain/observer-types.ts';
 import type { GrainRef } from './grain/reference-types.ts';
-import { type Groups, groupsOf } from './groups.ts';
+import type { Groups } from './grain/groups.ts';
 import type { GrainKey } from './identity/grain-id.ts';
 import { nodeAddress } from './identity/silo-address.ts';
 import { RuntimeEvents, type RuntimeEventType, type RuntimeListener } from './observability/events.ts';
 import { logEvents, NodeLog } from './observability/log.ts';
 import { Node } from './rpc/node.ts';
+import { BoundGroups } from './runtime/bound-groups.ts';
 import { SiloRuntime } from './runtime/silo-runtime.ts';
 import { checkSiloOptions, type SiloOptions } from './silo-options.ts';
 import type { GrainStore } from './storage/grain-store.ts';
@@ -38,7 +40,7 @@ export class Silo {
   private constructor(name: string, runtime: SiloRuntime, stores: readonly GrainStore[]) {
     this.name = name;
     this.#stores = stores;
-    this.groups = groupsOf(runtime);
+    this.groups = new BoundGroups(runtime.groups, runtime.root);
     runtimes.set(this, runtime);
   }
 
@@ -88,6 +90,19 @@ export class Silo {
     return runtimeOf(this).root.grain(type, key);
   }
 
+  /**
+   * Makes an object of the program that this silo is embedded in callable for grains, as `Client.observe`
+   * does. It lasts until `unobserve`, the end of its block (`using`), or `stop`.
+   */
+  observe<T extends object>(object: T): Observation<T> {
+    return runtimeOf(this).observed.observe(object);
+  }
+
+  /** Calls of it fail with `ObserverGoneError` from now on. False if it was not observed here. */
+  unobserve(observer: { readonly $id: string }): boolean {
+    return runtimeOf(this).observed.unobserve(observer);
+  }
+
   /** Names of the silos that share the grains among them now. */
   get silos(): readonly string[] {
     return runtimeOf(this).membership.era.ring.silos;
@@ -104,6 +119,16 @@ export class Silo {
    */
   subscribe(listener: RuntimeListener, types?: readonly RuntimeEventType[]): () => void {
     return runtimeOf(this).node.events.subscribe(listener, types);
+  }
+
+  /**
+   * Cordons this silo off and empties it: it leaves the ring, so that it gets nothing new, and its
+   * activations end or move to the others, with what they take along. It goes on passing calls on until it
+   * is stopped, which is all that is left to do. Resolves to true when it is empty, to false when turns ran
+   * for longer than `drainMs`; may be called again then.
+   */
+  drain(): Promise<boolean> {
+    return runtimeOf(this).drain();
   }
 
   /**

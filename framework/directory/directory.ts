@@ -107,6 +107,10 @@ export class Directory {
 
   // ---- what the dispatcher asks
 
+  get self(): NodeAddress {
+    return this.#self;
+  }
+
   get era(): Era {
     return this.#era;
   }
@@ -198,11 +202,20 @@ export class Directory {
   /** An activation that was here is gone; one that had lost leaves the grain to another at `winner`. */
   gone(partition: number, activation: LocalActivation, winner: NodeAddress | undefined): void {
     if (winner !== undefined) this.#conflicts.conceded(activation.id, winner);
-    const { id, activationId } = activation;
+    this.withdraw(partition, activation);
+  }
+
+  /** Takes the entry of an activation back, and tells its replicas; one of them is told by the caller. */
+  withdraw(
+    partition: number,
+    { id, activationId }: LocalActivation,
+    except?: NodeAddress,
+  ): Delta | undefined {
     const delta =
       this.#replicas.find(partition) && this.#replicas.mine(partition).leave(this.#self, id, activationId);
-    if (delta) this.#spread(partition, delta);
+    if (delta) this.#spread(partition, delta, except);
     this.#oneLess(partition, id);
+    return delta;
   }
 
   /**
@@ -317,13 +330,19 @@ export class Directory {
       const { id, activationId, since } = activation;
       const mine = this.#replicas.mine(partition);
       if (home) mine.leave(this.#self, id, activationId);
-      else if (!this.#hasEntry(partition, activation)) mine.join(this.#self, id, { id: activationId, since });
+      else if (!this.hasEntry(partition, this.#self, activation))
+        mine.join(this.#self, id, { id: activationId, since });
     }
   }
 
-  #hasEntry(partition: number, { id, activationId }: LocalActivation): boolean {
+  /** Whether an activation of a silo is known here. */
+  hasEntry(
+    partition: number,
+    silo: NodeAddress,
+    { id, activationId }: Omit<LocalActivation, 'since'>,
+  ): boolean {
     const members = this.#replicas.find(partition)?.members(id) ?? [];
-    return members.some((member) => member.owner === this.#self && member.value.id === activationId);
+    return members.some((member) => member.owner === silo && member.value.id === activationId);
   }
 
   #forget(silo: NodeAddress): void {
@@ -448,9 +467,9 @@ export class Directory {
     });
   }
 
-  #spread(partition: number, delta: Delta): void {
+  #spread(partition: number, delta: Delta, except: NodeAddress = this.#self): void {
     for (const silo of this.replicas(partition)) {
-      if (silo !== this.#self) this.#control.send(silo, 'delta', [partition, delta]);
+      if (silo !== this.#self && silo !== except) this.#control.send(silo, 'delta', [partition, delta]);
     }
   }
 

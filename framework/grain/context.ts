@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { GrainGroups } from './groups.ts';
 import type { GrainId } from '../identity/grain-id.ts';
 import type { Random } from '../system/random.ts';
 import type { GrainTimer, TimerOptions } from './grain-timer.ts';
@@ -19,10 +20,18 @@ export interface GrainContext {
   readonly signal: AbortSignal;
   /** Baggage of the running call: what its callers gave with `$with({ request })`. Frozen. */
   readonly request: Readonly<Record<string, unknown>>;
+  /** Process groups: this grain joins, leaves, and calls all members. */
+  readonly groups: GrainGroups;
   /** Wall-clock time in milliseconds; a simulation owns it. */
   now(): number;
   /** Ends this activation when the turns that run are done. The next call makes a new one. */
   deactivate(): void;
+  /**
+   * Moves this grain when the turns that run are done: to the silo of that name, where it then stays, or to
+   * where its placement puts it. State fields go along as they are, and what `onDehydrate` returns. Throws
+   * `NoSiloError` when there is no such silo, or it cannot have the grain.
+   */
+  migrate(silo?: string): void;
   /** Not collected for being idle for at least `ms` milliseconds from now. */
   keepAlive(ms: number): void;
   /**

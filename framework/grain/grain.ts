@@ -98,6 +98,21 @@ export abstract class Grain {
   async onActivate(): Promise<void> {}
 
   /**
+   * What this activation has in memory and the next one is to have, when the grain moves to another silo: any
+   * value that can travel. State fields go along by themselves, saved or not. Runs after `onDeactivate`.
+   */
+  onDehydrate(): unknown {
+    return undefined;
+  }
+
+  /**
+   * Takes over what `onDehydrate` gave on the silo that the grain came from; before `onActivate`, with the state
+   * read. Not run when the move failed half-way, or somebody else has saved since: then the grain goes on from
+   * its store.
+   */
+  onRehydrate(_memory: unknown): void | Promise<void> {}
+
+  /**
    * Runs after the last call; calls that come meanwhile wait for the next activation. Not run when the
    * process dies.
    */

@@ -1,4 +1,5 @@
 import { InvalidConfigError } from '../errors.ts';
+import type { Labels } from '../identity/labels.ts';
 import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
 import type { ControlChannel } from '../messaging/control-channel.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
@@ -15,6 +16,7 @@ export interface MembershipOptions {
   readonly name: string;
   readonly incarnation: number;
   readonly types: readonly string[];
+  readonly labels: Labels;
   readonly partitions: number;
   readonly times: DetectionTimes;
   readonly clock: Clock;
@@ -71,8 +73,8 @@ export class Membership implements Cluster {
     this.#options = options;
     this.#clock = options.clock;
     this.#control = options.control;
-    const { name, incarnation, types } = options;
-    this.#self = { name, incarnation, types, status: 'joining', epoch: 0, unreachable: false };
+    const { name, incarnation, types, labels } = options;
+    this.#self = { name, incarnation, types, labels, status: 'joining', epoch: 0, unreachable: false };
     this.#view.merge([this.#self]);
     this.#keeper = new EraKeeper(this.#view, { ...options, mayBegin: () => !this.#away });
     this.#lastTickAt = this.#clock.now();

@@ -1,4 +1,5 @@
 import { hash32 } from '../identity/hash.ts';
+import { type Labels, labelsProblem, labelsText } from '../identity/labels.ts';
 import { type NodeAddress, nodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
 
@@ -21,6 +22,7 @@ export interface SiloEntry {
   readonly unreachable: boolean;
   /** Names of the grain types that it can activate. */
   readonly types: readonly string[];
+  readonly labels: Labels;
 }
 
 export function addressOf(entry: SiloEntry): NodeAddress {
@@ -132,7 +134,8 @@ function moment(entry: SiloEntry): string {
 }
 
 function fingerprint(entry: SiloEntry): string {
-  return `${addressOf(entry)} ${entry.status} ${entry.epoch} ${entry.unreachable} ${entry.types.join(',')}`;
+  const { status, epoch, unreachable, types, labels } = entry;
+  return `${addressOf(entry)} ${status} ${epoch} ${unreachable} ${types.join(',')} ${labelsText(labels)}`;
 }
 
 /** The least entry that knows what both know; `known` itself when `news` brings nothing. */
@@ -152,11 +155,12 @@ function join(known: SiloEntry | undefined, news: SiloEntry): SiloEntry {
 /** Reads an entry that came over the wire; undefined when it is not one. */
 export function parseEntry(value: unknown): SiloEntry | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { name, incarnation, status, epoch, unreachable, types } = value as Record<string, unknown>;
+  const { name, incarnation, status, epoch, unreachable, types, labels } = value as Record<string, unknown>;
   if (typeof name !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(name)) return undefined;
   if (!isCount(incarnation) || !isCount(epoch)) return undefined;
   if (!STATUSES.includes(status as SiloStatus) || typeof unreachable !== 'boolean') return undefined;
   if (!Array.isArray(types) || !types.every((type) => typeof type === 'string')) return undefined;
+  if (labelsProblem(labels) !== undefined) return undefined;
   return {
     name,
     incarnation,
@@ -164,6 +168,7 @@ export function parseEntry(value: unknown): SiloEntry | undefined {
     epoch,
     unreachable,
     types,
+    labels: labels as Labels,
   };
 }
 

@@ -97,6 +97,19 @@ export type RuntimeEvent =
       readonly before: string | undefined;
       readonly etag: string | undefined;
     }
+  /** A grain has moved, or is about to, without what it had in memory; it goes on from its store. */
+  | { readonly type: 'luggageLost'; readonly grain: string; readonly reason: string }
+  /** An attempt to deliver an event has failed: it will be tried again, or is put aside. */
+  | {
+      readonly type: 'eventFailed' | 'eventDeadLettered';
+      readonly topic: string;
+      readonly grain: string;
+      readonly seq: number;
+      readonly attempt: number;
+      readonly error: unknown;
+    }
+  /** A log of events does not answer; what reads it tries again. */
+  | { readonly type: 'eventLogFailed'; readonly topic: string; readonly error: unknown }
   | { readonly type: 'listenerFailed'; readonly error: unknown };
 
 export type RuntimeEventType = RuntimeEvent['type'];

@@ -1,3 +1,4 @@
+import type { Labels } from '../identity/labels.ts';
 import type { Random } from '../system/random.ts';
 
 /** A silo that could take a new activation. */
@@ -5,6 +6,7 @@ export interface PlacementCandidate {
   readonly silo: string;
   /** Activations it has, as it last told. */
   readonly load: number;
+  readonly labels: Labels;
 }
 
 /**
@@ -17,8 +19,8 @@ export interface PlacementRequest {
   /** The silo that the call came from; undefined when it came from a client. */
   readonly caller: string | undefined;
   /**
-   * Silos that have the grain's class, in the order in which the ring prefers them for this grain. Never
-   * empty.
+   * Silos that have the grain's class and the labels that it requires, in the order in which the ring prefers
+   * them for this grain; of those only the ones with most of the labels that it prefers. Never empty.
    */
   readonly candidates: readonly PlacementCandidate[];
   readonly random: Random;

@@ -1,3 +1,4 @@
+import type { SiloGroups } from '../directory/silo-groups.ts';
 import type { GrainType } from '../grain/grain-type.ts';
 import type { GrainId } from '../identity/grain-id.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
@@ -30,6 +31,7 @@ export interface ActivationServices {
   readonly log: NodeLog;
   readonly running: RunningCalls;
   readonly ownTurns: OwnTurns;
+  groups(): SiloGroups;
   grainType(name: string): GrainType | undefined;
   /** Whether turns may start now. If not, the activation is pumped when they may. */
   mayTakeTurn(activation: Activation, now: number): boolean;

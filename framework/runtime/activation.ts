@@ -1,9 +1,4 @@
-import {
-  ActivationError,
-  type DeadlockError,
-  GranaryError,
-  OverloadedError,
-} from '../errors.ts';
+import { ActivationError, type DeadlockError, GranaryError, OverloadedError } from '../errors.ts';
 import { construct, Grain } from '../grain/grain.ts';
 import type { GrainType, MethodSpec } from '../grain/grain-type.ts';
 import type { DeactivationReason } from '../grain/options.ts';
@@ -183,7 +178,8 @@ export class Activation {
 
   async #finish(active: boolean): Promise<void> {
     const hook = active && this.#instance?.onDeactivate !== BARE_GRAIN.onDeactivate;
-    if (hook || (this.#streams?.size ?? 0) > 0) await sayGoodbye(this.#household(), this.#streams, hook ? this.#reason : undefined);
+    if (hook || (this.#streams?.size ?? 0) > 0)
+      await sayGoodbye(this.#household(), this.#streams, hook ? this.#reason : undefined);
     // A stream does not start over, and what the runtime wanted of this activation is void with it.
     const contents = active && this.#move ? await packUp(this.#household()) : undefined;
     const waiting = this.mailbox.takeAll().filter((call) => !call.onCredit && !call.work);

@@ -10,12 +10,14 @@ import { callItem, ITEM, type Item, isCount, parseCall } from '../rpc/frames.ts'
 import type { Node } from '../rpc/node.ts';
 import type { Outbound } from '../rpc/outbound.ts';
 import { PendingCall } from '../rpc/pending-call.ts';
-import { ReceivedFrames } from '../rpc/received-frames.ts';
-import { sleep } from '../system/clock.ts';
 import type { Activation } from './activation.ts';
 import type { Catalog } from './catalog.ts';
 import type { Collector } from './collector.ts';
 import { Forwards } from './forwards.ts';
+import type { Luggage } from './luggage.ts';
+import { Moves } from './moves.ts';
+import type { ObservedObjects } from './observed.ts';
+import { Orders } from './orders.ts';
 import type { Placer } from './placer.ts';
 import { RemoteReplies } from './remote-replies.ts';
 import type { Workers } from './workers.ts';
@@ -26,15 +28,11 @@ export interface DispatcherOptions {
   readonly directory: Directory;
   readonly catalog: Catalog;
   readonly workers: Workers;
+  readonly observed: ObservedObjects;
   readonly placer: Placer;
   readonly collector: Collector;
   grainType(name: string): GrainType | undefined;
 }
-
-/** How long a silo may take to follow an order to activate, and how soon a refused one is looked at again. */
-const ORDER_MS = 2_000;
-const REFUSED_MS = 50;
-const NO_ANSWER = Symbol('no answer');
 
 /**
  * Gets each call that reaches this silo to the one place where it may run: an activation here, the silo that
@@ -46,21 +44,22 @@ export class Dispatcher {
   readonly #node: Node;
   readonly #replies: RemoteReplies;
   readonly #forwards: Forwards;
-  /** Calls that wait until another silo has followed the order to activate their grain. */
-  readonly #ordered = new Map<GrainId, Call[]>();
-  #lastOrder = 0;
-  /**
-   * Which orders have come. One that comes again must not be followed again: what it made may have ended, and
-   * the grain be active elsewhere by now.
-   */
-  readonly #orders = new ReceivedFrames();
+  readonly #orders: Orders;
+  readonly #moves: Moves;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#node = options.node;
     this.#replies = new RemoteReplies(options.node);
     this.#forwards = new Forwards(options.node.clock);
-    options.node.control.on('activate', (from, body) => this.#follow(from, body));
+    const activating = {
+      ...options,
+      activate: (type: GrainType, id: GrainId, partition: number, luggage: Luggage | undefined) =>
+        this.#activate(type, id, partition, undefined, luggage),
+      dispatch: (call: Call) => this.dispatch(call),
+    };
+    this.#orders = new Orders(activating);
+    this.#moves = new Moves({ ...activating, orders: this.#orders });
   }
 
   /** Nobody received what was sent with this ticket. */
@@ -68,9 +67,13 @@ export class Dispatcher {
     this.#forwards.undeliverable(to, ticket);
   }
 
-  /** Calls that wait for another silo. */
+  /** Grains that are being activated on another silo, and those that are leaving this one. */
   get waiting(): number {
-    return this.#ordered.size;
+    return this.#orders.size + this.#moves.size;
+  }
+
+  get moves(): Moves {
+    return this.#moves;
   }
 
   /** Calls of other nodes that were passed on just now. */
@@ -80,6 +83,7 @@ export class Dispatcher {
 
   /** Nothing comes back to this silo any more. */
   stop(): void {
+    this.#moves.stop();
     this.#forwards.clear();
     this.#replies.streams.stop();
   }
@@ -93,6 +97,7 @@ export class Dispatcher {
       case ITEM.cancel:
         if (!this.#replies.streams.cancel(from, item[1]))
           this.#atActivations(item[2], (activation) => activation.cancel(from, item[1] as number));
+        this.#options.observed.cancel(from, item[1], item[2]);
         return true;
       case ITEM.credit:
         if (!this.#replies.streams.credit(from, item)) this.#node.link.malformed(from);
@@ -109,8 +114,10 @@ export class Dispatcher {
     if (now >= call.deadline) return this.#expired(call);
     const activation = catalog.find(call.partition, call.target);
     if (activation?.accept(call, now)) return this.#landed(call);
+    if (this.#moves.hold(call)) return;
     const type = this.#options.grainType(typeOf(call.target));
     if (type?.workers !== undefined) return this.#options.workers.accept(type, call, now);
+    if (type === undefined && this.#options.observed.takes(call, now)) return;
     const primary = directory.primary(call.partition);
     if (primary === undefined) return call.replies.notRun(call);
     if (primary !== this.#node.address) {
@@ -130,7 +137,7 @@ export class Dispatcher {
       call.notAt = undefined;
       directory.retract(call.partition, call.target, silo, lastDot);
     }
-    const ordered = this.#ordered.get(call.target);
+    const ordered = this.#orders.waitingFor(call.target);
     const elsewhere = directory.locate(call.partition, call.target);
     if (elsewhere !== undefined) {
       // The entry came before the answer to the order: those that wait for that go first.
@@ -146,11 +153,11 @@ export class Dispatcher {
       return call.replies.error(call, error);
     }
     if (chosen === self) this.#activate(type as GrainType, call.target, call.partition, call);
-    else void this.#order(call, chosen);
+    else void this.#orders.give(call.target, call.partition, chosen, [call]);
   }
 
   /** `call`: the first one. It waits in the mailbox before the start, which may fail at once. */
-  #activate(type: GrainType, id: GrainId, partition: number, call?: Call): void {
+  #activate(type: GrainType, id: GrainId, partition: number, call?: Call, luggage?: Luggage): void {
     const activation = this.#options.catalog.create(type, id, partition);
     this.#options.collector.add(activation);
     this.#options.directory.created(partition, activation);
@@ -158,7 +165,7 @@ export class Dispatcher {
       activation.accept(call, this.#node.clock.recent());
       this.#landed(call);
     }
-    activation.start();
+    activation.start(luggage);
   }
 
   /** Tells the caller that what was passed on has come here: from now on it may send here directly. */
@@ -166,70 +173,11 @@ export class Dispatcher {
     if (call.hops > 0) call.replies.moved(call, this.#node.address);
   }
 
-  // ---- activating elsewhere
-
-  async #order(call: Call, silo: NodeAddress): Promise<void> {
-    const { directory } = this.#options;
-    const { control, clock } = this.#node;
-    const { target, partition } = call;
-    const waiting: Call[] = [call];
-    this.#ordered.set(target, waiting);
-    const era = directory.era;
-    directory.placedAt(silo);
-    const order = ++this.#lastOrder;
-    const ask = () => control.request(silo, 'activate', [target, era.id, order], ORDER_MS);
-    let delta = await ask().catch(() => NO_ANSWER);
-    // It may have followed: another silo must not be asked while it may.
-    while (delta === NO_ANSWER && directory.era === era && !this.#options.outbound.stopped) {
-      await sleep(clock, REFUSED_MS);
-      delta = await ask().catch(() => NO_ANSWER);
-    }
-    if (delta !== NO_ANSWER && delta) directory.learn(partition, delta, silo);
-    else delta = undefined;
-    const again = () => {
-      if (this.#ordered.get(target) !== waiting) return;
-      this.#ordered.delete(target);
-      for (const each of waiting) this.dispatch(each);
-    };
-    // Refused: the silo is in another era, which this one will hear of; or it is gone, which this one will
-    // notice.
-    if (delta || directory.era !== era) again();
-    else clock.after(REFUSED_MS, again);
-  }
-
-  /**
-   * Calls that wait for an order go to the silo that decides for their grain now, if it is another: this one
-   * may be gone before its order is answered. Who followed the order tells the new one.
-   */
+  /** Calls that wait for another silo go where they belong now. */
   enterEra(departed: readonly Departure[]): void {
-    const { directory } = this.#options;
     for (const { silo } of departed) this.#replies.streams.lost(silo);
-    for (const [target, waiting] of [...this.#ordered]) {
-      if (directory.primary(directory.partitionOf(target)) === this.#node.address) continue;
-      this.#ordered.delete(target);
-      for (const call of waiting) this.dispatch(call);
-    }
-  }
-
-  /**
-   * Another silo, the primary, orders an activation here. Only within one era: what it knew in another may be
-   * wrong by now.
-   */
-  #follow(from: NodeAddress, body: unknown): unknown {
-    const { directory, catalog } = this.#options;
-    const self = this.#node.address;
-    const [id, era, order] = Array.isArray(body) ? body : [];
-    if (typeof id !== 'string' || !isCount(order)) return undefined;
-    const isNew = this.#orders.take(from, order); // also one that is refused now
-    if (era !== directory.era.id || !directory.era.entry(self.slice(0, self.indexOf('~')))) {
-      return undefined;
-    }
-    const type = this.#options.grainType(typeOf(id));
-    const partition = directory.partitionOf(id);
-    if (!type || directory.primary(partition) !== from) return undefined;
-    const present = catalog.find(partition, id);
-    if (isNew && (!present || present.state === 'gone')) this.#activate(type, id, partition);
-    return directory.entryOf(partition, id);
+    this.#orders.enterEra();
+    this.#moves.enterEra();
   }
 
   // ---- other places

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { InvalidConfigError, NoSiloError, OverloadedError } from '../errors.ts';
 import type { GrainContext } from '../grain/context.ts';
+import type { GrainGroups } from '../grain/groups.ts';
 import { construct, type Grain, type GrainClass, type GrainHost, isConstructing } from '../grain/grain.ts';
 import type { GrainTimer, TimerArguments } from '../grain/grain-timer.ts';
 import { type GrainType, grainTypeOf } from '../grain/grain-type.ts';
@@ -22,6 +23,7 @@ import { referenceTo } from '../rpc/reference-codec.ts';
 import type { RecordEvent, RecordOwner, Records } from '../storage/records.ts';
 import type { Random } from '../system/random.ts';
 import type { Activation } from './activation.ts';
+import { BoundGroups } from './bound-groups.ts';
 import { Timers } from './timers.ts';
 
 /**
@@ -99,6 +101,10 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
     };
     if (timer) call.onEnded = () => timer.cancel();
     return controller.signal;
+  }
+
+  get groups(): GrainGroups {
+    return new BoundGroups(this.#activation.services.groups(), this, { $id: this.id });
   }
 
   now(): number {

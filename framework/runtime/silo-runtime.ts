@@ -189,8 +189,8 @@ export class SiloRuntime {
   }
 
   /**
-   * Leaves the ring, and hands over what it holds; still passes calls on. True when nothing is left, false when
-   * turns ran for longer than `drainMs`.
+   * Leaves the ring, and hands over what it holds; still passes calls on. True when nothing is left, false
+   * when turns ran for longer than `drainMs`.
    */
   async drain(): Promise<boolean> {
     if (this.membership.status === 'active') this.membership.leave();
@@ -239,6 +239,7 @@ export class SiloRuntime {
       incoming: incomingChains(interceptors.incoming, types.values()),
       running: new RunningCalls(),
       ownTurns: new OwnTurns(address),
+      groups: () => this.groups,
       grainType: (name) => types.get(name),
       mayTakeTurn: (activation, now) => this.#gate.mayTakeTurn(activation, now),
       returns: () => this.directory.returns,

@@ -1,12 +1,21 @@
 import { GranaryError, StateConflictError, StoreError } from '../errors.ts';
+import { FIRST_VERSION } from '../grain/check-shape.ts';
 import type { Grain } from '../grain/grain.ts';
 import type { GrainType, RecordSpec } from '../grain/grain-type.ts';
+import type { StoredFields } from '../grain/options.ts';
 import { type GrainId, keyOf } from '../identity/grain-id.ts';
 import { pack, type RefBinder, unpack } from '../serialization/codec.ts';
 import type { GrainStore, RecordId, StoredRecord } from './grain-store.ts';
+import { addAnswer, findAnswer, type KeptAnswer } from './kept-answers.ts';
+import { KeyedTurn, RecordExtras } from './record-extras.ts';
+import { decodeRecord, encodeRecord, type RecordContents } from './record-format.ts';
+import { asKnownHere, unknownAmong } from './stored-state.ts';
 
-/** First byte of a record: the format of what follows, a packed object of the fields. */
-const FORMAT = 1;
+/** The record that the answers of calls with idempotency keys are in. */
+export const KEYED_RECORD = 'state';
+
+/** A record's name, the etag that its fields belong to, the fields, packed, and their version. */
+export type CarriedRecord = readonly [name: string, etag: string | null, fields: Uint8Array, version: number];
 
 export type RecordEvent = 'recordRead' | 'recordSaved' | 'recordCleared';
 
@@ -19,7 +28,9 @@ export interface RecordOwner {
   /** A fresh instance, for its defaults. */
   defaults(): Grain;
   /** A record could not be written as expected: what is in memory is not to be trusted any more. */
-  spoiled(reason: 'stateConflict' | 'storeFailed'): void;
+  spoiled(reason: 'stateConflict' | 'storeFailed' | 'keyedCallFailed'): void;
+  /** Whether the code that asks belongs to a call with an idempotency key. */
+  isKeyed(): boolean;
   /** What the store has acknowledged: the etag that this activation held before, and the one now. */
   tell(event: RecordEvent, record: string, before: string | undefined, etag: string | undefined): void;
 }
@@ -37,6 +48,7 @@ export class Records {
    * way; undefined when there is none.
    */
   #line: (() => void)[] | undefined;
+  #extras: RecordExtras | undefined;
 
   constructor(owner: RecordOwner, stores: ReadonlyMap<string, GrainStore>) {
     this.#owner = owner;
@@ -59,7 +71,7 @@ export class Records {
   }
 
   #loaded(grain: Grain, index: number, spec: RecordSpec, stored: StoredRecord | undefined): void {
-    this.#assign(grain, index, spec, stored, grain);
+    this.#take(grain, index, spec, stored, grain);
     this.#owner.tell('recordRead', spec.name, undefined, stored?.etag);
   }
 
@@ -75,12 +87,18 @@ export class Records {
     });
   }
 
-  async save(grain: Grain, name: string): Promise<void> {
+  save(grain: Grain, name: string): Promise<void> {
     const index = this.#index(name);
+    const extras = this.#extras;
+    if (extras?.keyed) return this.#unlessPart(extras.keyed, index, 'save', () => this.save(grain, name));
+    return this.#write(grain, index, extras?.answers);
+  }
+
+  async #write(grain: Grain, index: number, answers: Uint8Array | undefined): Promise<void> {
     const spec = this.#spec(index);
     // As the fields are now: what the grain changes while earlier writes are under way belongs to a later
     // save.
-    const data = encode(grain, spec);
+    const data = this.#encode(grain, index, answers);
     // What `#inTurn` does, without its promises: this is what grains do most.
     if (this.#line) await this.#waitInLine(this.#line);
     else this.#line = [];
@@ -88,7 +106,7 @@ export class Records {
       const before = this.#etags[index];
       const etag = await this.#store(spec).write(this.#recordId(spec), data, before);
       this.#etags[index] = etag;
-      this.#owner.tell('recordSaved', name, before, etag);
+      this.#owner.tell('recordSaved', spec.name, before, etag);
     } catch (error) {
       throw this.#spoiled(error, spec);
     } finally {
@@ -96,13 +114,47 @@ export class Records {
     }
   }
 
+  /** The fields as they are now, saved or not, for an activation that goes on elsewhere. */
+  carried(grain: Grain): CarriedRecord[] {
+    return this.#owner.type.records.map((spec, index) => [
+      spec.name,
+      this.#etags[index] ?? null,
+      pack(fieldsOf(grain, spec), 'state'),
+      versionOf(spec),
+    ]);
+  }
+
+  /**
+   * Takes over fields that another activation had in memory, if what that one read or wrote last is still what
+   * is stored; false when it is not.
+   */
+  resume(grain: Grain, carried: readonly CarriedRecord[]): boolean {
+    const { records } = this.#owner.type;
+    const same = records.every((spec, index) => {
+      const [, etag, , version] = carried.find(([name]) => name === spec.name) ?? [];
+      return etag === (this.#etags[index] ?? null) && version === versionOf(spec);
+    });
+    if (!same) return false;
+    for (const [name, , packed] of carried) {
+      const spec = this.#spec(this.#index(name));
+      const values = unpack(packed, this.#owner.binder) as Record<string, unknown>;
+      for (const field of spec.fields) {
+        if (Object.hasOwn(values, field))
+          (grain as unknown as Record<string, unknown>)[field] = values[field];
+      }
+    }
+    return true;
+  }
+
   async reload(grain: Grain, name: string): Promise<void> {
     const index = this.#index(name);
     const spec = this.#spec(index);
+    const keyed = this.#extras?.keyed;
+    if (keyed) return this.#unlessPart(keyed, index, 'reload', () => this.reload(grain, name));
     await this.#inTurn(async () => {
       const stored = await this.#read(spec);
       const before = this.#etags[index];
-      this.#assign(grain, index, spec, stored, this.#owner.defaults());
+      this.#take(grain, index, spec, stored, this.#owner.defaults());
       this.#owner.tell('recordRead', name, before, stored?.etag);
     });
   }
@@ -110,6 +162,11 @@ export class Records {
   async clear(grain: Grain, name: string): Promise<void> {
     const index = this.#index(name);
     const spec = this.#spec(index);
+    const keyed = this.#extras?.keyed;
+    if (keyed) {
+      const part = () => this.#assign(grain, index, spec, {}, this.#owner.defaults());
+      return this.#unlessPart(keyed, index, 'clear', () => this.clear(grain, name), part);
+    }
     await this.#inTurn(async () => {
       const before = this.#etags[index];
       try {
@@ -117,31 +174,149 @@ export class Records {
       } catch (error) {
         throw this.#spoiled(error, spec);
       }
-      this.#assign(grain, index, spec, undefined, this.#owner.defaults());
+      this.#take(grain, index, spec, undefined, this.#owner.defaults());
       this.#owner.tell('recordCleared', name, before, undefined);
     });
   }
 
-  #assign(
+  // ---- calls with idempotency keys
+  //
+  // While one runs, nothing of the record that keeps the answers is written: what it changes, and its answer,
+  // are written together when it has ended, or not at all.
+
+  answerTo(key: string): KeptAnswer | undefined {
+    return findAnswer(this.#extras?.answers, key);
+  }
+
+  beginKeyed(grain: Grain): void {
+    this.#extrasHere().keyed = new KeyedTurn(this.#packed(grain));
+  }
+
+  /** Writes the fields as they are now with the answer. Rejects like `save`; then the activation ends. */
+  async commitKeyed(grain: Grain, answer: KeptAnswer): Promise<void> {
+    const extras = this.#extrasHere();
+    const keyed = extras.keyed as KeyedTurn;
+    try {
+      const answers = addAnswer(extras.answers, answer, this.#owner.type.idempotencyKeys);
+      await this.#write(grain, this.#keyedIndex(), answers);
+      extras.answers = answers;
+      extras.keyed = undefined;
+    } catch (error) {
+      this.#fail(keyed);
+      throw error;
+    } finally {
+      keyed.end();
+    }
+  }
+
+  /** The call threw: what it has changed ends with the activation. If it has changed nothing, all goes on. */
+  undoKeyed(grain: Grain): void {
+    const extras = this.#extrasHere();
+    const keyed = extras.keyed as KeyedTurn;
+    if (this.#isAsBefore(grain, keyed)) extras.keyed = undefined;
+    else this.#fail(keyed);
+    keyed.end();
+  }
+
+  #fail(keyed: KeyedTurn): void {
+    keyed.failed = true;
+    this.#owner.spoiled('keyedCallFailed');
+  }
+
+  #isAsBefore(grain: Grain, keyed: KeyedTurn): boolean {
+    try {
+      return Buffer.compare(this.#packed(grain), keyed.before) === 0;
+    } catch {
+      return false; // it was fit to be stored before
+    }
+  }
+
+  #packed(grain: Grain): Uint8Array {
+    return pack(this.#fields(grain, this.#keyedIndex()), 'state').slice();
+  }
+
+  /**
+   * What is asked for while a call with a key runs. If that call asks, it becomes part of its commit; what
+   * others ask for waits until it has ended: it would write what the call has changed so far.
+   */
+  async #unlessPart(
+    keyed: KeyedTurn,
+    index: number,
+    doing: 'save' | 'reload' | 'clear',
+    later: () => Promise<void>,
+    part: () => void = () => {},
+  ): Promise<void> {
+    const { id } = this.#owner;
+    if (!keyed.failed && !this.#owner.isKeyed()) {
+      await keyed.ended;
+      return later();
+    }
+    if (keyed.failed) {
+      const text = `${id}: ${doing}(): a call with an idempotency key failed, and what it has changed must not be saved`;
+      throw new StoreError(text, { grain: id });
+    }
+    if (doing === 'reload' || index !== this.#keyedIndex()) {
+      const only = `it may only save() and clear() the record '${KEYED_RECORD}', which keeps its answer`;
+      throw new TypeError(
+        `${id}: ${doing}('${this.#spec(index).name}') in a call with an idempotency key: ${only}`,
+      );
+    }
+    part();
+  }
+
+  #encode(grain: Grain, index: number, answers: Uint8Array | undefined): Uint8Array {
+    const version = versionOf(this.#spec(index));
+    const keeps = answers !== undefined && index === this.#keyedIndex();
+    return encodeRecord(version, this.#fields(grain, index), keeps ? answers : undefined);
+  }
+
+  /** The fields as they are now, and those that are stored beside them. */
+  #fields(grain: Grain, index: number): StoredFields {
+    const fields = fieldsOf(grain, this.#spec(index));
+    const unknown = this.#extras?.unknown[index];
+    return unknown ? { ...unknown, ...fields } : fields;
+  }
+
+  #extrasHere(): RecordExtras {
+    this.#extras ??= new RecordExtras();
+    return this.#extras;
+  }
+
+  #setAnswers(index: number, answers: Uint8Array | undefined): void {
+    if (index === this.#keyedIndex()) this.#extrasHere().answers = answers;
+  }
+
+  #keyedIndex(): number {
+    return this.#owner.type.records.findIndex(({ name }) => name === KEYED_RECORD);
+  }
+
+  #take(
     grain: Grain,
     index: number,
     spec: RecordSpec,
     stored: StoredRecord | undefined,
     defaults: Grain,
   ): void {
-    const values = stored ? this.#decode(spec, stored.data) : {};
+    const contents = stored && this.#decode(spec, stored.data);
+    const values = contents ? asKnownHere(contents, spec, this.#owner.id) : {};
     // Not before: the etag of a record that cannot be read must not let old fields be written over it.
     this.#etags[index] = stored?.etag;
+    if (contents?.answers ?? this.#extras) this.#setAnswers(index, contents?.answers);
+    this.#assign(grain, index, spec, values, defaults);
+  }
+
+  #assign(grain: Grain, index: number, spec: RecordSpec, values: StoredFields, defaults: Grain): void {
+    const unknown = unknownAmong(values, spec);
+    if (unknown ?? this.#extras) this.#extrasHere().unknown[index] = unknown;
     for (const field of spec.fields) {
       const source = Object.hasOwn(values, field) ? values : (defaults as unknown as Record<string, unknown>);
       (grain as unknown as Record<string, unknown>)[field] = source[field];
     }
   }
 
-  #decode(spec: RecordSpec, data: Uint8Array): Record<string, unknown> {
+  #decode(spec: RecordSpec, data: Uint8Array): RecordContents {
     try {
-      if (data[0] !== FORMAT) throw new Error(`format ${data[0]}, this version of Granary reads ${FORMAT}`);
-      return unpack(data.subarray(1), this.#owner.binder) as Record<string, unknown>;
+      return decodeRecord(data, this.#owner.binder);
     } catch (cause) {
       throw new StoreError(`${this.#owner.id}: record '${spec.name}' cannot be read: ${String(cause)}`, {
         grain: this.#owner.id,
@@ -213,13 +388,12 @@ export class Records {
   }
 }
 
-function encode(grain: Grain, spec: RecordSpec): Uint8Array {
-  const values: Record<string, unknown> = {};
+function versionOf({ shape }: RecordSpec): number {
+  return shape?.version ?? FIRST_VERSION;
+}
+
+function fieldsOf(grain: Grain, spec: RecordSpec): StoredFields {
+  const values: StoredFields = {};
   for (const field of spec.fields) values[field] = (grain as unknown as Record<string, unknown>)[field];
-  const packed = pack(values, 'state');
-  // From the pool: a small array of its own costs as much as packing.
-  const data = Buffer.allocUnsafe(packed.length + 1);
-  data[0] = FORMAT;
-  data.set(packed, 1);
-  return data;
+  return values;
 }

@@ -141,7 +141,8 @@ export function directoryColumn(silos: number): Column {
 /** The directory of one silo, when activations are wherever chance puts them. */
 function directoryBytes(names: readonly string[], partitions: number): Column {
   const view = new View();
-  const common = { incarnation: 1, status: 'active', epoch: 0, unreachable: false, types: [] } as const;
+  const about = { types: [], labels: {} } as const;
+  const common = { ...about, incarnation: 1, status: 'active', epoch: 0, unreachable: false } as const;
   view.merge(names.map((name) => ({ ...common, name })));
   const era = new Era(view, partitions);
   const self = addressOf(era.members[0] as (typeof era.members)[number]);

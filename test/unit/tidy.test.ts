@@ -29,7 +29,6 @@ const LAYERS: Readonly<Record<string, number>> = {
   reminders: 5,
   topics: 5,
   runtime: 6,
-  'groups.ts': 7,
   'silo-options.ts': 7,
   'silo.ts': 8,
   'client.ts': 8,
@@ -40,7 +39,7 @@ const LAYERS: Readonly<Record<string, number>> = {
 /** Imports within a layer. */
 const ALSO: Readonly<Record<string, readonly string[]>> = {
   identity: ['errors.ts', 'limits.ts'],
-  placement: ['system'],
+  placement: ['system', 'identity'],
 };
 
 /** Who may touch time and chance other than through a `Clock` or a `Random`, what, and why. */

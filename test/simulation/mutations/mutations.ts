@@ -56,15 +56,15 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'an activation leaves the directory before onDeactivate has saved',
     file: 'framework/runtime/activation.ts',
-    replace: 'await this.#sayGoodbye(hook);',
-    by: 'void this.#sayGoodbye(hook);',
+    replace: 'await sayGoodbye(this.#household()',
+    by: 'void sayGoodbye(this.#household()',
     caughtBy: 'the stored record',
     seeds: [12, 20],
   },
   {
     name: 'calls that wait in an activation that ends are forgotten',
     file: 'framework/runtime/activation.ts',
-    replace: 'this.#gone(this.mailbox.takeAll().filter((call) => !call.onCredit && !call.work));',
+    replace: 'const waiting = this.mailbox.takeAll().filter((call) => !call.onCredit && !call.work);',
     by: 'this.mailbox.takeAll();\n    this.#gone([]);',
     caughtBy: 'no answer by the deadline',
     seeds: [1, 3, 4],

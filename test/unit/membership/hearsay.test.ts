@@ -3,7 +3,16 @@ import { credible } from '../../../framework/membership/hearsay.ts';
 import { addressOf, type SiloEntry, View } from '../../../framework/membership/view.ts';
 
 function entry(name: string, change: Partial<SiloEntry> = {}): SiloEntry {
-  return { name, incarnation: 1, types: [], status: 'active', epoch: 0, unreachable: false, ...change };
+  return {
+    name,
+    incarnation: 1,
+    types: [],
+    labels: {},
+    status: 'active',
+    epoch: 0,
+    unreachable: false,
+    ...change,
+  };
 }
 
 const [self, fellow, other] = [entry('self'), entry('fellow'), entry('other')];

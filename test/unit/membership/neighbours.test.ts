@@ -7,7 +7,7 @@ import type { SiloEntry } from '../../../framework/membership/view.ts';
 function silos(count: number): SiloEntry[] {
   return Array.from({ length: count }, (_, index) => ({
     ...{ name: `silo-${index}`, incarnation: 1, status: 'active' as const },
-    ...{ epoch: 0, unreachable: false, types: [] },
+    ...{ epoch: 0, unreachable: false, types: [], labels: {} },
   }));
 }
 

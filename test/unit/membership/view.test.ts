@@ -20,7 +20,7 @@ const entry: fc.Arbitrary<SiloEntry> = fc
     epoch: fc.nat({ max: 3 }),
     unreachable: fc.boolean(),
   })
-  .map((each) => ({ ...each, types: [`T${each.incarnation}`] }));
+  .map((each) => ({ ...each, types: [`T${each.incarnation}`], labels: { life: each.incarnation } }));
 const news = fc.array(entry, { maxLength: 8 });
 
 function viewOf(...batches: readonly (readonly SiloEntry[])[]): View {
@@ -32,7 +32,7 @@ function viewOf(...batches: readonly (readonly SiloEntry[])[]): View {
 const content = (view: View) => [...view.entries()].sort((a, b) => (a.name < b.name ? -1 : 1));
 
 const silo = (name: string, more: Partial<SiloEntry> = {}): SiloEntry => ({
-  ...{ name, incarnation: 1, status: 'active', epoch: 0, unreachable: false, types: ['T'] },
+  ...{ name, incarnation: 1, status: 'active', epoch: 0, unreachable: false, types: ['T'], labels: {} },
   ...more,
 });
 
@@ -228,6 +228,9 @@ describe('an entry from the wire', () => {
     ['a reachability that is none', { unreachable: 'yes' }],
     ['types that are no list', { types: 'Counter' }],
     ['types that are no texts', { types: ['Counter', 7] }],
+    ['no labels', { labels: undefined }],
+    ['labels that are a list', { labels: ['gpu'] }],
+    ['a label that is an object', { labels: { zone: {} } }],
   ])('is refused with %s', (_what, wrong) => {
     expect(parseEntry({ ...silo('a'), ...wrong })).toBeUndefined();
   });

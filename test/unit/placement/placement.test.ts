@@ -8,7 +8,7 @@ function request(
   fields: Partial<PlacementRequest> & { loads?: number[]; chance?: number } = {},
 ): PlacementRequest {
   const { loads = [1, 1, 1], chance = 0, ...rest } = fields;
-  const candidates = loads.map((load, i) => ({ silo: names[i] as string, load }));
+  const candidates = loads.map((load, i) => ({ silo: names[i] as string, load, labels: {} }));
   const random = { next: () => chance, id: () => 'id' };
   return { grain: 'Counter/x', caller: undefined, candidates, random, ...rest };
 }

@@ -27,7 +27,8 @@ class Silos implements Cluster {
 
 function eraOf(names: readonly string[]): Era {
   const view = new View();
-  const rest = { incarnation: 1, status: 'active', epoch: 0, unreachable: false, types: [] } as const;
+  const about = { types: [], labels: {} } as const;
+  const rest = { ...about, incarnation: 1, status: 'active', epoch: 0, unreachable: false } as const;
   view.merge(names.map((name) => ({ name, ...rest })));
   return new Era(view, PARTITIONS);
 }

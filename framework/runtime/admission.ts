@@ -1,0 +1,31 @@
+import { MethodNotFoundError } from '../errors.ts';
+import type { GrainType, MethodSpec } from '../grain/grain-type.ts';
+import type { Call } from '../rpc/call.ts';
+import { waitingInChain } from './deadlock.ts';
+import type { Mode } from './mailbox.ts';
+
+/** How a call may run beside others, and beside those that run now. */
+export function modeOf(
+  call: Call,
+  spec: MethodSpec,
+  { reentrant }: GrainType,
+  running: readonly Call[],
+): Mode {
+  if (reentrant === true || spec.interleave) return 'interleave';
+  if (reentrant === 'callChain' && waitingInChain(call, running)) return 'interleave';
+  // A writer that waits would hold it up, and itself waits for the reader that this call belongs to.
+  if (spec.readOnly && waitingInChain(call, running)?.mode === 'readOnly') return 'interleave';
+  return spec.readOnly ? 'readOnly' : 'exclusive';
+}
+
+/** `stream`: what the method of that name is, if there is one. */
+export function noSuchMethod(call: Call, type: GrainType, stream: boolean | undefined): MethodNotFoundError {
+  const where = `${call.target}.${call.method}`;
+  const text =
+    stream === undefined
+      ? `${where}: ${type.Class.name} has no method of that name with @method()`
+      : stream
+        ? `${where} is a stream: read it with \`for await\``
+        : `${where} is no stream: await it`;
+  return new MethodNotFoundError(text.slice(0, 400), { grain: call.target });
+}
