@@ -1,4 +1,4 @@
-import { Grain, type GrainClass, type GrainRef, grain, method, state } from 'granary';
+import { Grain, type GrainClass, type GrainRef, grain, method, NoSiloError, state } from 'granary';
 
 /** A value that is saved before it is acknowledged. */
 @grain()
@@ -47,6 +47,11 @@ export class Register extends Grain {
   @method()
   async end(): Promise<void> {
     this.context.deactivate();
+  }
+
+  @method()
+  async move(silo: string): Promise<void> {
+    moveTo(this, silo);
   }
 
   @method({ readOnly: true })
@@ -148,6 +153,33 @@ export class Echo extends Grain {
   }
 }
 
+/** Saves nothing, and loses nothing when it moves. */
+@grain()
+export class Traveller extends Grain {
+  @state() steps = 0;
+  #seen = new Set<string>();
+
+  /** How many steps it has taken, and how many silos it has seen since it began. */
+  @method()
+  async step(): Promise<readonly [steps: number, silos: number]> {
+    this.#seen.add(this.context.silo);
+    return [++this.steps, this.#seen.size];
+  }
+
+  @method()
+  async move(silo: string): Promise<void> {
+    moveTo(this, silo);
+  }
+
+  override onDehydrate(): unknown {
+    return this.#seen;
+  }
+
+  override onRehydrate(seen: Set<string>): void {
+    this.#seen = seen;
+  }
+}
+
 @grain({ placement: { workers: 2 } })
 export class Worker extends Grain {
   @method()
@@ -157,7 +189,16 @@ export class Worker extends Grain {
   }
 }
 
-export const GRAINS: readonly GrainClass[] = [...REGISTERS, Tally, Echo, Worker];
+export const GRAINS: readonly GrainClass[] = [...REGISTERS, Tally, Echo, Traveller, Worker];
+
+/** A silo that somebody named may have gone meanwhile: then the grain stays. */
+function moveTo({ context }: Grain, silo: string): void {
+  try {
+    context.migrate(silo);
+  } catch (error) {
+    if (!(error instanceof NoSiloError)) throw error;
+  }
+}
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));

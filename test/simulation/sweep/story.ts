@@ -8,7 +8,16 @@ import {
   simulate,
 } from 'granary/testing';
 import { Books } from './books.ts';
-import { Echo, GRAINS, NearbyRegister, REGISTERS, type Register, Tally, Worker } from './grains.ts';
+import {
+  Echo,
+  GRAINS,
+  NearbyRegister,
+  REGISTERS,
+  type Register,
+  Tally,
+  Traveller,
+  Worker,
+} from './grains.ts';
 
 /** How much goes on in a run. What fails is tried again with less, to be understood. */
 export interface Size {
@@ -123,7 +132,7 @@ class Story {
 
   async tell(): Promise<void> {
     const callers = Array.from({ length: this.#size.callers }, (_, n) => this.#caller(n));
-    await Promise.all(callers);
+    await Promise.all([...callers, this.#mover()]);
     this.#cluster.calm();
     await this.#cluster.stopFaults();
     await this.#cluster.settled(60_000);
@@ -146,6 +155,28 @@ class Story {
       else if (kind < 0.8) await this.#useGroup(random.pick(this.#cluster.names), key(), random.next());
       else await this.#useOthers(place, key(), random);
       await this.#cluster.sleep(random.exponential(20));
+    }
+  }
+
+  /** Sends grains from silo to silo. One that has nobody but itself to lose its memory by does not lose it. */
+  async #mover(): Promise<void> {
+    const random = this.#cluster.random.fork('mover');
+    const steps = new Map<string, number>();
+    while (this.#cluster.now < this.#size.ms) {
+      const key = String(random.below(this.#size.keys));
+      const to = random.pick(this.#cluster.names);
+      const register = this.#cluster.grain(random.pick(REGISTERS), key);
+      const traveller = this.#cluster.grain(Traveller, key);
+      await this.#books.attempt(() => register.move(to));
+      await this.#books.attempt(() => traveller.move(to));
+      const seen = await this.#books.attempt(() => traveller.step());
+      if (this.#kind.inOrder && 'value' in seen) {
+        const before = steps.get(key) ?? 0;
+        if (seen.value[0] !== before + 1)
+          throw new Error(`Traveller/${key}: after ${before} came ${seen.value[0]}`);
+        steps.set(key, before + 1);
+      }
+      await this.#cluster.sleep(random.exponential(60));
     }
   }
 
