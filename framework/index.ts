@@ -7,6 +7,7 @@ export type { GrainContext } from './grain/context.ts';
 export { grain, method, state } from './grain/decorators.ts';
 export { Grain, type GrainClass } from './grain/grain.ts';
 export type { GrainTimer, TimerOptions, TimerSchedule } from './grain/grain-timer.ts';
+export type { GrainGroups, GroupCall, GroupMember, Groups, GroupUpdate } from './grain/groups.ts';
 export type {
   IncomingCall,
   IncomingInterceptor,
@@ -16,17 +17,21 @@ export type {
   Next,
   OutgoingInterceptor,
 } from './grain/interceptors.ts';
+export { type MapGrainsOptions, type Mapped, mapGrains } from './grain/map-grains.ts';
+export type { Observation, ObserverRef } from './grain/observer-types.ts';
+export { type Notified, type NotifyOptions, Observers } from './grain/observers.ts';
 export type {
   CallOptions,
   DeactivationReason,
   GrainOptions,
   MethodOptions,
   PlacementOption,
+  StateMigration,
   StateOptions,
+  StoredFields,
 } from './grain/options.ts';
 export type { GrainRef, RemoteMethod } from './grain/reference-types.ts';
 export type { StandardSchema } from './grain/standard-schema.ts';
-export type { Groups, GroupUpdate } from './groups.ts';
 export type { GrainId, GrainKey, KeyPart } from './identity/grain-id.ts';
 export { LIMITS } from './limits.ts';
 export type { RuntimeEvent, RuntimeEventType, RuntimeListener } from './observability/events.ts';

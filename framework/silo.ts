@@ -1,8 +1,8 @@
 import { memory } from '../persistence/memory.ts';
 import type { Grain, GrainClass } from './grain/grain.ts';
+import type { Groups } from './grain/groups.ts';
 import type { Observation } from './grain/observer-types.ts';
 import type { GrainRef } from './grain/reference-types.ts';
-import type { Groups } from './grain/groups.ts';
 import type { GrainKey } from './identity/grain-id.ts';
 import { nodeAddress } from './identity/silo-address.ts';
 import { RuntimeEvents, type RuntimeEventType, type RuntimeListener } from './observability/events.ts';

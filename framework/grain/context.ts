@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
-import type { GrainGroups } from './groups.ts';
 import type { GrainId } from '../identity/grain-id.ts';
 import type { Random } from '../system/random.ts';
 import type { GrainTimer, TimerOptions } from './grain-timer.ts';
+import type { GrainGroups } from './groups.ts';
 
 /** What a grain knows of itself and of the call that runs. */
 export interface GrainContext {

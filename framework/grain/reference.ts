@@ -1,6 +1,9 @@
 import { InvalidConfigError } from '../errors.ts';
 import { type GrainId, typeOf } from '../identity/grain-id.ts';
+import { isObserverId } from '../identity/observer-id.ts';
+import { LIMITS } from '../limits.ts';
 import type { GrainType, MethodSpec } from './grain-type.ts';
+import { isIdempotencyKey } from './idempotency-key.ts';
 import type { CallOptions } from './options.ts';
 
 /** One call as a reference hands it on. */
@@ -21,6 +24,8 @@ export interface Caller {
   stream(call: OutgoingCall): AsyncIterableIterator<unknown>;
   /** For a method that is not known to be a stream or not: what it is shows by how the result is used. */
   invokeOrStream(call: OutgoingCall): Promise<unknown> & AsyncIterable<unknown>;
+  /** The wall clock of its node, in milliseconds. */
+  now(): number;
 }
 
 /** Names that a reference must not answer to, since the language or its tools ask every object for them. */
@@ -53,6 +58,10 @@ export class Reference {
     return reference.#id;
   }
 
+  static callerOf(reference: Reference): Caller {
+    return reference.#caller;
+  }
+
   get $id(): GrainId {
     return this.#id;
   }
@@ -60,7 +69,7 @@ export class Reference {
   /** The same grain, called with these options. Throws `InvalidConfigError` when one is none. */
   $with(options: CallOptions): Reference {
     checkCallOptions(this.#id, options);
-    const Class = this.#caller.grainType(typeOf(this.#id))?.Reference ?? UntypedReference;
+    const Class = referenceClassOf(this.#id, this.#caller);
     return new Class(this.#id, this.#caller, { ...this.#options, ...options });
   }
 
@@ -94,6 +103,7 @@ const CALL_OPTIONS: readonly string[] = [
   'signal',
   'oneWay',
   'request',
+  'idempotencyKey',
 ] satisfies (keyof CallOptions)[];
 
 /** A misspelt option would change nothing, and a deadline that is no number would never come. */
@@ -105,7 +115,12 @@ function checkCallOptions(id: GrainId, options: CallOptions): void {
       `${where}: there is no option '${option}'; there are: ${CALL_OPTIONS.join(', ')}`,
     );
   }
-  const { timeoutMs = 0, signal } = options;
+  const { timeoutMs = 0, signal, idempotencyKey } = options;
+  if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey)) {
+    throw new InvalidConfigError(
+      `${where}: idempotencyKey must be a text of 1 to ${LIMITS.idempotencyKeyChars} characters`,
+    );
+  }
   if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs)) {
     throw new InvalidConfigError(`${where}: timeoutMs is ${timeoutMs}; it must be a number of milliseconds`);
   }
@@ -114,24 +129,34 @@ function checkCallOptions(id: GrainId, options: CallOptions): void {
   }
 }
 
-const senders = new Map<string, Send>();
+/** Whether a property that is asked for can be a method; `$` begins names that are Granary's own. */
+export function isMethodName(name: unknown): name is string {
+  return typeof name === 'string' && !name.startsWith('$') && !NOT_METHODS.has(name);
+}
+
 /** Names are the user's own, but a program that makes them up must not fill the memory. */
 const SENDERS_MAX = 10_000;
 
-function senderOf(method: string): Send {
-  let send = senders.get(method);
-  if (!send) {
-    if (senders.size >= SENDERS_MAX) senders.clear();
-    send = Reference.sender(method, undefined);
-    senders.set(method, send);
-  }
-  return send;
+/** Makes what calls a method by its name, once for each name. */
+function sendersWith(specOf: () => MethodSpec | undefined): (method: string) => Send {
+  const senders = new Map<string, Send>();
+  return (method) => {
+    let send = senders.get(method);
+    if (!send) {
+      if (senders.size >= SENDERS_MAX) senders.clear();
+      send = Reference.sender(method, specOf());
+      senders.set(method, send);
+    }
+    return send;
+  };
 }
+
+const senderOf = sendersWith(() => undefined);
+const observerSender = sendersWith(() => OBSERVER_SPEC);
 
 const anyMethod = new Proxy(Object.create(null) as object, {
   get(_target, name) {
-    if (typeof name !== 'string' || name.startsWith('$') || NOT_METHODS.has(name)) return undefined;
-    return senderOf(name);
+    return isMethodName(name) ? senderOf(name) : undefined;
   },
   has: () => false,
 });
@@ -158,4 +183,32 @@ export function referenceClass(methods: ReadonlyMap<string, MethodSpec>): Refere
   }
   if (!methods.has('constructor')) delete (Class.prototype as { constructor?: unknown }).constructor;
   return Class;
+}
+
+/**
+ * How calls of observers are treated: each goes to the node that its id names, and is not tried again. The
+ * one spec of all of them, by which they are known.
+ */
+export const OBSERVER_SPEC: MethodSpec = Object.freeze({
+  ...{ name: '$observer', member: '$observer', timeoutMs: undefined },
+  ...{ readOnly: false, interleave: false, oneWay: false, repeatable: false, stream: false },
+  worker: true, // its place is not the ring's: the locator is not asked
+});
+
+/** References to observers: every name that is not a reference's own is a method of the object. */
+const ObserverReference: ReferenceClass = class extends Reference {};
+delete (ObserverReference.prototype as { constructor?: unknown }).constructor;
+Object.setPrototypeOf(
+  ObserverReference.prototype,
+  new Proxy(Reference.prototype, {
+    get(reference, name, receiver) {
+      return isMethodName(name) ? observerSender(name) : (Reflect.get(reference, name, receiver) as unknown);
+    },
+  }),
+);
+
+/** The class of references to what has an id, as a caller knows it. */
+export function referenceClassOf(id: GrainId, caller: Caller): ReferenceClass {
+  if (isObserverId(id)) return ObserverReference;
+  return caller.grainType(typeOf(id))?.Reference ?? UntypedReference;
 }

@@ -1,7 +1,8 @@
 import { InvalidKeyError } from '../errors.ts';
-import { type Caller, Reference, UntypedReference } from '../grain/reference.ts';
-import { isGrainId, typeOf } from '../identity/grain-id.ts';
-import { setReferenceCodec } from '../serialization/codec.ts';
+import { Observers } from '../grain/observers.ts';
+import { type Caller, Reference, referenceClassOf } from '../grain/reference.ts';
+import { isGrainId } from '../identity/grain-id.ts';
+import { registerType, setReferenceCodec } from '../serialization/codec.ts';
 
 /**
  * A reference that arrived where nobody can call, in an error's field say. It can be passed on; calling it
@@ -17,11 +18,12 @@ const nobody: Caller = {
     throw new TypeError(`${call.target}: this reference is bound to no silo or client; pass it through one`);
   },
   invokeOrStream: (call) => nobody.invoke(call) as ReturnType<Caller['invokeOrStream']>,
+  now: () => Number.NaN,
 };
 
 /** A reference that is bound to a caller, of the class that the caller knows for the type. */
 export function referenceTo(id: string, caller: Caller): Reference {
-  const Class = caller.grainType(typeOf(id))?.Reference ?? UntypedReference;
+  const Class = referenceClassOf(id, caller);
   return new Class(id, caller);
 }
 
@@ -32,4 +34,10 @@ setReferenceCodec({
     if (!isGrainId(id)) throw new InvalidKeyError(`'${String(id).slice(0, 80)}' is not a grain id`);
     return referenceTo(id, (binder as Caller | undefined) ?? nobody);
   },
+});
+
+registerType<Observers<unknown>, unknown>(Observers, {
+  name: '$Observers',
+  encode: (observers) => Observers.encode(observers),
+  decode: (data) => Observers.decode(data),
 });

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
 import { InvalidConfigError, NoSiloError, OverloadedError } from '../errors.ts';
 import type { GrainContext } from '../grain/context.ts';
-import type { GrainGroups } from '../grain/groups.ts';
 import { construct, type Grain, type GrainClass, type GrainHost, isConstructing } from '../grain/grain.ts';
 import type { GrainTimer, TimerArguments } from '../grain/grain-timer.ts';
 import { type GrainType, grainTypeOf } from '../grain/grain-type.ts';
+import type { GrainGroups } from '../grain/groups.ts';
 import type { Caller, OutgoingCall } from '../grain/reference.ts';
 import {
   canonicalKey,
@@ -144,6 +144,14 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
 
   // ---- records
 
+  isKeyed(): boolean {
+    return this.#activation.currentCall()?.idempotencyKey !== undefined;
+  }
+
+  recordsNamed(record: string): { readonly records: Records; readonly grain: Grain } {
+    return this.#activation.recordsNamed(record);
+  }
+
   etag(record = 'state'): string | undefined {
     return this.#activation.recordsNamed(record).records.etag(record);
   }
@@ -173,7 +181,7 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
     return construct(this.type.Class, this);
   }
 
-  spoiled(reason: 'stateConflict' | 'storeFailed'): void {
+  spoiled(reason: 'stateConflict' | 'storeFailed' | 'keyedCallFailed'): void {
     this.#activation.deactivate(reason);
   }
 
