@@ -8,6 +8,7 @@ import { type Call, grainOf } from '../rpc/call.ts';
 import { iteratorOf } from '../rpc/late-iterator.ts';
 import { argumentsOf } from './checked-arguments.ts';
 import type { GrainSide } from './grain-side.ts';
+import { runKeyed } from './keyed-call.ts';
 
 /** What stands around the calls that run on a silo, by the type of their grain. */
 export type IncomingChains = ReadonlyMap<GrainType, Chain<IncomingCall>>;
@@ -39,7 +40,12 @@ export function runGuarded(
   chains: IncomingChains | undefined,
 ): unknown {
   const method = (grain as unknown as Record<string, Method>)[(call.spec as MethodSpec).member] as Method;
-  const run = (args: readonly unknown[]) => method.apply(grain, args as unknown[]);
+  const bare = (args: readonly unknown[]) => method.apply(grain, args as unknown[]);
+  // Within the interceptors: who asks again with the same key has to pass them again.
+  const run =
+    call.idempotencyKey === undefined
+      ? bare
+      : (args: readonly unknown[]) => runKeyed(call, side, () => bare(args));
   const chain = chains?.get(side.type);
   const args = call.checked ?? argumentsOf(call, side);
   if (call.stream) return streamed(call, () => guard(call, side, args, run, chain));
@@ -75,6 +81,7 @@ class IncomingView implements IncomingCall {
   args: readonly unknown[];
   readonly #call: Call;
   #request: Readonly<Record<string, unknown>> | undefined;
+  #signal: AbortSignal | undefined;
   #started = false;
 
   constructor(call: Call, context: GrainContext, args: readonly unknown[]) {
@@ -125,7 +132,9 @@ class IncomingView implements IncomingCall {
   }
 
   get signal(): AbortSignal {
-    return this.context.signal;
+    // Once: what a listener of it asks belongs to no turn, so the context would not know which call is meant.
+    this.#signal ??= this.context.signal;
+    return this.#signal;
   }
 
   get oneWay(): boolean {
