@@ -1,12 +1,13 @@
 import { InvalidConfigError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
+import { checkShape, type DeclaredField } from './check-shape.ts';
 import { checkKnown, propertyAlong } from './checks.ts';
 import type { GrainClass } from './grain.ts';
 import type { RecordSpec } from './grain-type.ts';
 import type { MemberRecord } from './metadata.ts';
 import type { StateOptions } from './options.ts';
 
-const STATE_OPTIONS: readonly (keyof StateOptions)[] = ['store', 'name'];
+const STATE_OPTIONS: readonly (keyof StateOptions)[] = ['store', 'name', 'version', 'migrate', 'schema'];
 
 /** The fields that are saved, by record. Throws `InvalidConfigError`. */
 export function checkFields(
@@ -14,7 +15,7 @@ export function checkFields(
   members: readonly MemberRecord<StateOptions>[],
   defaultStore: string,
 ): RecordSpec[] {
-  const records = new Map<string, { name: string; store: string; fields: string[] }>();
+  const records = new Map<string, Declared>();
   for (const { member, options, isStatic } of members) {
     const where = `class ${Class.name}: @state on ${String(member)}`;
     checkKnown(where, options, STATE_OPTIONS);
@@ -35,14 +36,24 @@ export function checkFields(
       throw new InvalidConfigError(`${where}: a record's name has 1 to ${LIMITS.nameChars} characters`);
     }
     const store = options.store ?? defaultStore;
-    const record = records.get(name) ?? { name, store, fields: [] };
+    const record = records.get(name) ?? { name, store, fields: [], declared: [] };
     if (record.store !== store) {
       throw new InvalidConfigError(
         `${where}: record '${name}' is in store '${record.store}' already; one record has one store`,
       );
     }
     if (!record.fields.includes(member)) record.fields.push(member);
+    record.declared.push({ member, options });
     records.set(name, record);
   }
-  return [...records.values()];
+  return [...records.values()].map(({ name, store, fields, declared }) => {
+    return { name, store, fields, shape: checkShape(Class, name, declared) };
+  });
+}
+
+interface Declared {
+  readonly name: string;
+  readonly store: string;
+  readonly fields: string[];
+  readonly declared: DeclaredField[];
 }

@@ -84,13 +84,14 @@ export interface StateOptions {
    */
   readonly version?: number;
   /**
-   * The steps from older versions to this one, by the version that each makes: `{ 2: (stored) => ({ ... }) }`.
-   * They run when an older record is read; what they made is written with the next save.
+   * The steps from older versions to this one, by the version that each makes:
+   * `{ 2: (stored) => ({ ... }) }`. They run when an older record is read; what they made is written with
+   * the next save.
    */
   readonly migrate?: Readonly<Record<number, StateMigration>>;
   /**
-   * What a stored value of this field must be, as a Standard Schema (zod, valibot, arktype, ...): checked when
-   * the record is read, after `migrate`. The field gets what the schema makes of it.
+   * What a stored value of this field must be, as a Standard Schema (zod, valibot, arktype, ...): checked
+   * when the record is read, after `migrate`. The field gets what the schema makes of it.
    */
   readonly schema?: StandardSchema<unknown, unknown>;
 }

@@ -3,8 +3,7 @@ import type { PendingCall } from './pending-call.ts';
 
 /** What a caller tells of its calls. To be asked for only while somebody listens: `events.active`. */
 export function publishMade(events: RuntimeEvents, call: PendingCall, now: number): void {
-  const { oneWay, stream, deadline, spec } = call;
-  const repeatable = spec?.repeatable ?? false;
+  const { oneWay, stream, deadline, repeatable } = call;
   events.publish({ type: 'callMade', ...named(call), timeoutMs: deadline - now, oneWay, stream, repeatable });
 }
 

@@ -47,6 +47,8 @@ export class Call {
   chain: readonly string[] = NO_CHAIN;
   /** Packed baggage. */
   baggage: Uint8Array | undefined;
+  /** What is to happen once, however often it is called for. */
+  idempotencyKey: string | undefined;
   readonly replies: Replies;
   /** Silos that it has passed through. */
   hops = 0;

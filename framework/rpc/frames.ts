@@ -1,3 +1,4 @@
+import { isIdempotencyKey } from '../grain/idempotency-key.ts';
 import { isGrainId } from '../identity/grain-id.ts';
 import { isNodeAddress, type NodeAddress } from '../identity/silo-address.ts';
 import { LIMITS } from '../limits.ts';
@@ -42,17 +43,22 @@ export function errorIn(packed: unknown): Error {
   }
 }
 
-/** A call's item: kind, id, target, method, args, ms left, flags, chain, baggage, caller, hops, not at. */
+/**
+ * A call's item: kind, id, target, method, args, ms left, flags, chain, baggage, caller, hops, not at,
+ * idempotency key.
+ */
 export function callItem(call: Call, msLeft: number, forwarded: boolean): Item {
   const args =
     call.args instanceof Uint8Array || call.args.every(isInline) ? call.args : pack(call.args, 'args');
   // Rounding up to a deadline, and again here, must not make more of it than there may be.
   const ms = Math.min(Math.max(1, Math.ceil(msLeft)), LIMITS.callTimeoutMaxMs);
   const item: unknown[] = [ITEM.call, call.id, call.target, call.method, args, ms];
-  const { flags, chain, baggage } = call;
-  if (flags === 0 && chain.length === 0 && baggage === undefined && !forwarded) return item;
+  const { flags, chain, baggage, idempotencyKey: key } = call;
+  if (flags === 0 && chain.length === 0 && baggage === undefined && !forwarded && key === undefined)
+    return item;
   item.push(flags, chain, baggage ?? null);
-  if (forwarded) item.push(call.caller, call.hops, call.notAt ?? null);
+  if (forwarded || key !== undefined) item.push(call.caller, call.hops, call.notAt ?? null);
+  if (key !== undefined) item.push(key);
   return item;
 }
 
@@ -71,9 +77,11 @@ export function parseCall(item: Item, from: NodeAddress, now: number, replies: R
 
 /** False when what follows is malformed. */
 function parseRest(call: Call, item: Item, from: NodeAddress): boolean {
-  const [flags = 0, chain = NO_CHAIN, baggage, caller = from, hops = 0, notAt] = item.slice(PLAIN_LENGTH);
+  const rest = item.slice(PLAIN_LENGTH);
+  const [flags = 0, chain = NO_CHAIN, baggage, caller = from, hops = 0, notAt, key] = rest;
   if (!isCount(flags) || !isChain(chain) || !isNodeAddress(caller) || !isCount(hops)) return false;
   if (!(baggage === undefined || baggage === null || isBaggage(baggage))) return false;
+  if (!(key === undefined || isIdempotencyKey(key))) return false;
   call.flags = flags;
   call.chain = chain;
   call.baggage = baggage ?? undefined;
@@ -81,6 +89,7 @@ function parseRest(call: Call, item: Item, from: NodeAddress): boolean {
   call.hops = hops;
   // Only a silo itself can say that it has nothing.
   if (isNotAt(notAt) && notAt[0] === from) call.notAt = notAt;
+  call.idempotencyKey = key;
   return true;
 }
 

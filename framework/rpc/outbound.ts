@@ -254,6 +254,7 @@ export class Outbound implements Replies, CallsOut {
       else call.chain = origin.chain;
       if (stream) call.flags = FLAGS.stream;
       call.baggage = mergeBaggage(origin.baggage, options?.request);
+      if (options?.idempotencyKey !== undefined) call.idempotencyKey = options.idempotencyKey;
       this.#takeArguments(call, outgoing.args);
       return call;
     } catch (error) {

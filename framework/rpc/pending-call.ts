@@ -50,6 +50,11 @@ export class PendingCall extends Call implements Expiring<PendingCall> {
     this.#outcome = outcome;
   }
 
+  /** Whether it may be sent again though it may have run. */
+  get repeatable(): boolean {
+    return this.spec?.repeatable === true || this.idempotencyKey !== undefined;
+  }
+
   /** Whether no call that is sent to `silo` now can come there before this one. */
   isAheadAt(silo: NodeAddress): boolean {
     return this.sentTo === silo && (this.hops === 0 || this.landed);

@@ -31,7 +31,7 @@ const BOUNCE_MS = 100;
  * A call is *not sent* until a frame has left with it, and again when the transport says that nobody received
  * that frame, or a silo says that it could not run it. In that state it is sent again as often as the
  * deadline allows. Once *sent*, the loss of the silo that has it leaves the outcome unknown: then only
- * methods that are read-only or idempotent are tried again.
+ * methods that are read-only or idempotent, and calls with an idempotency key, are tried again.
  */
 export class SecondAttempts {
   readonly #options: SecondAttemptsOptions;
@@ -111,7 +111,7 @@ export class SecondAttempts {
   #doubt(call: PendingCall, silo: NodeAddress): void {
     const { node, pending } = this.#options;
     const { sentAt } = call;
-    const bounceMs = call.spec?.repeatable ? 0 : sentAt + BOUNCE_MS - node.clock.now();
+    const bounceMs = call.repeatable ? 0 : sentAt + BOUNCE_MS - node.clock.now();
     if (bounceMs <= 0) return this.#lost(call, silo);
     node.clock.inBackground(bounceMs, () => {
       if (pending.has(call) && call.sentAt === sentAt && call.progress === 'sent') this.#lost(call, silo);
@@ -119,12 +119,12 @@ export class SecondAttempts {
   }
 
   #lost(call: PendingCall, silo: NodeAddress): void {
-    if (call.spec?.repeatable && !call.stream) return this.again(call, `${silo} was lost`);
+    if (call.repeatable && !call.stream) return this.again(call, `${silo} was lost`);
     const { target: grain, method } = call;
     this.#options.locator.forget(grain);
     const text =
       `${grain}.${method}: silo ${silo} was lost before it answered; the call may have run. ` +
-      'Mark the method idempotent or readOnly to have it tried again';
+      'Mark the method idempotent or readOnly, or give an idempotencyKey, to have it tried again';
     this.#options.fail(call, new SiloUnavailableError(text, { grain }));
   }
 }

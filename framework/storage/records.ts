@@ -125,8 +125,8 @@ export class Records {
   }
 
   /**
-   * Takes over fields that another activation had in memory, if what that one read or wrote last is still what
-   * is stored; false when it is not.
+   * Takes over fields that another activation had in memory, if what that one read or wrote last is still
+   * what is stored, and it had the same version of the class; false when not.
    */
   resume(grain: Grain, carried: readonly CarriedRecord[]): boolean {
     const { records } = this.#owner.type;
@@ -252,7 +252,7 @@ export class Records {
       return later();
     }
     if (keyed.failed) {
-      const text = `${id}: ${doing}(): a call with an idempotency key failed, and what it has changed must not be saved`;
+      const text = `${id}: ${doing}(): a call with an idempotency key failed; what it has changed ends here`;
       throw new StoreError(text, { grain: id });
     }
     if (doing === 'reload' || index !== this.#keyedIndex()) {

@@ -203,7 +203,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a call is tried again whenever the silo that had it is lost',
     file: 'framework/rpc/second-attempts.ts',
-    replace: 'if (call.spec?.repeatable && !call.stream) return this.again',
+    replace: 'if (call.repeatable && !call.stream) return this.again',
     by: 'if (!call.stream) return this.again',
     caughtBy: 'at most once',
     seeds: [5, 6],

@@ -27,6 +27,7 @@ async function notes(store: GrainStore): Promise<{ note: Note; records: Records;
     binder: undefined,
     defaults: make,
     spoiled: (reason) => spoiled.push(reason),
+    isKeyed: () => false,
     tell: () => {},
   };
   const records = new Records(owner, new Map([['default', store]]));
