@@ -299,7 +299,7 @@ export class Activation {
       const now = this.services.clock.now();
       if (!this.services.mayTakeTurn(this, now) || !this.#isCurrent()) return;
       const call = ending
-        ? this.mailbox.nextOvertaking((each) => this.#holdsUpItsEnd(each))
+        ? this.mailbox.nextOf((each) => this.#holdsUpItsEnd(each))
         : this.mailbox.next();
       if (!call) return;
       this.#run(call, now);

@@ -3,13 +3,22 @@ import { type Call, grainOf } from '../rpc/call.ts';
 
 /** The turn, of those that run, that waits, directly or not, for this very call. */
 export function waitingInChain(call: Call, running: readonly Call[]): Call | undefined {
-  return running.find(({ link }) => link !== undefined && call.chain.includes(link));
+  return running.find((turn) => isIn(call.chain, turn));
+}
+
+function isIn(chain: readonly string[], { link }: Call): boolean {
+  return link !== undefined && chain.includes(link);
+}
+
+/** Whether other calls have to wait for the end of a turn. */
+export function holdsUpOthers(turn: Call): boolean {
+  return turn.mode !== 'interleave';
 }
 
 /** The error of a call that can never run, since a turn that it would have to wait for waits for it. */
 export function deadlockOf(call: Call, running: readonly Call[]): DeadlockError | undefined {
   if (call.mode === 'interleave') return undefined;
-  const waiting = waitingInChain(call, running);
+  const waiting = running.find((turn) => holdsUpOthers(turn) && isIn(call.chain, turn));
   if (!waiting || (call.mode === 'readOnly' && waiting.mode === 'readOnly')) return undefined;
   const from = call.chain.indexOf(waiting.link as string);
   return deadlock(call, [...call.chain.slice(from).map(grainOf), call.target]);

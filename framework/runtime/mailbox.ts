@@ -62,11 +62,16 @@ export class Mailbox<M extends Mail> {
 
   /** Takes the first interleaving call that fits, past those in front of it. */
   nextOvertaking(fits: (mail: M) => boolean = () => true): M | undefined {
+    return this.nextOf((mail) => mail.mode === 'interleave' && fits(mail));
+  }
+
+  /** Takes the first of some calls that may start, past all that are in front of it. */
+  nextOf(may: (mail: M) => boolean): M | undefined {
     for (let i = this.#head; i < this.#queue.length; i++) {
       const mail = this.#queue[i] as M;
-      if (mail.mode !== 'interleave' || !fits(mail)) continue;
+      if (!this.#fits(mail) || !may(mail)) continue;
       this.#queue.splice(i, 1);
-      this.#overtakers--;
+      if (mail.mode === 'interleave') this.#overtakers--;
       return mail;
     }
     return undefined;

@@ -49,6 +49,20 @@ class Ledger extends Grain {
   async ping(): Promise<string> {
     return 'pong';
   }
+
+  /** Waits, beside whatever runs, for a call to itself. */
+  @method({ interleave: true })
+  async writeMyself(place: string): Promise<string> {
+    await stage.hold(`${place} begins`);
+    await this.grain(Ledger, this.key).write(place);
+    return this.context.activationId;
+  }
+
+  @method({ interleave: true })
+  async end(): Promise<string> {
+    this.context.deactivate();
+    return this.context.activationId;
+  }
 }
 
 @grain({ mailboxMax: 2 })
@@ -108,6 +122,9 @@ class Plain extends Hop {}
 @grain({ reentrant: 'callChain' })
 class Chained extends Hop {}
 
+/** By when the deadlock detector has looked why a call waits. */
+const LOOKED_AT_MS = 150;
+
 const GRAINS = [Single, Reentrant, Ledger, Narrow, Plain, Chained];
 
 describe.each(PLACES)('turns of grains %s', (_where, open) => {
@@ -142,6 +159,37 @@ describe.each(PLACES)('turns of grains %s', (_where, open) => {
     expect(await ledger.ping()).toBe('pong');
     stage.release(`${_where} 1`);
     await write;
+  });
+
+  // It was taken for a deadlock: at once, or by the detector when the call waited for another turn.
+  test('that interleave may wait for a call to their own grain, behind whatever runs', async () => {
+    const at = (name: string) => `${_where} own ${name}`;
+    const ledger = place.grain(Ledger, 'own');
+    const first = ledger.write(at('1'));
+    await stage.reached(at('1'));
+    stage.release(`${at('2')} begins`);
+    const second = ledger.writeMyself(at('2'));
+    await new Promise((resolve) => setTimeout(resolve, LOOKED_AT_MS));
+    expect(stage.visits(at('2'))).toBe(0);
+    stage.release(at('1'), at('2'));
+    await first;
+    expect(await second).toEqual(expect.any(String));
+  });
+
+  test('that interleave get such calls also in an activation that ends, past others', async () => {
+    const at = (name: string) => `${_where} ending ${name}`;
+    const ledger = place.grain(Ledger, 'ending');
+    const own = ledger.writeMyself(at('own'));
+    const first = ledger.write(at('first'));
+    await Promise.all([stage.reached(`${at('own')} begins`), stage.reached(at('first'))]);
+    const other = ledger.write(at('other'));
+    const life = await ledger.end();
+    stage.release(`${at('own')} begins`, at('first'));
+    await Promise.all([first, stage.reached(at('own'))]);
+    expect(stage.visits(at('other'))).toBe(0);
+    stage.release(at('own'), at('other'));
+    expect(await own).toBe(life);
+    await other;
   });
 
   test('of read-only methods run beside each other, and never beside one that may write', async () => {

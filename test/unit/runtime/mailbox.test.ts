@@ -97,6 +97,34 @@ describe('a mailbox', () => {
     ]);
   });
 
+  test('gives a call out past others if nothing that runs is in its way', () => {
+    const desk = new Desk();
+    const { mailbox } = desk;
+    const readers = [letter(0, 'readOnly'), letter(1, 'readOnly')];
+    desk.send(letter(9, 'interleave'));
+    desk.send(readers[0] as Letter);
+    for (const mail of [letter(2), letter(3), readers[1] as Letter]) mailbox.push(mail);
+    expect(mailbox.nextOf(({ n }) => n === 3)).toBeUndefined();
+    expect(mailbox.nextOf(({ n }) => n === 1)).toBe(readers[1]);
+    mailbox.ended(readers[0] as Letter);
+    expect(mailbox.nextOf(({ n }) => n === 3)?.n).toBe(3);
+    expect([mailbox.waiting, mailbox.next()?.n, mailbox.next()]).toEqual([1, 2, undefined]);
+  });
+
+  test('gives back what waits, wherever it is, and nothing else', () => {
+    const { mailbox } = new Desk();
+    const letters = [letter(0), letter(1, 'interleave'), letter(2), letter(3, 'interleave')];
+    for (const mail of letters) mailbox.push(mail);
+    expect(mailbox.next()?.n).toBe(0);
+    expect([mailbox.remove(letters[0] as Letter), mailbox.remove(letter(2))]).toEqual([false, false]);
+    expect([mailbox.remove(letters[2] as Letter), mailbox.remove(letters[1] as Letter)]).toEqual([
+      true,
+      true,
+    ]);
+    mailbox.started(letters[0] as Letter);
+    expect([mailbox.next()?.n, mailbox.waiting, mailbox.next()]).toEqual([3, 0, undefined]);
+  });
+
   test('is full at its limit, counting only those that wait', () => {
     const desk = new Desk(2);
     const first = letter(0);
