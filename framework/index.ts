@@ -31,6 +31,7 @@ export type {
   StoredFields,
 } from './grain/options.ts';
 export type { GrainRef, RemoteMethod } from './grain/reference-types.ts';
+export type { RetryOptions } from './grain/retry.ts';
 export type { StandardSchema } from './grain/standard-schema.ts';
 export type { GrainId, GrainKey, KeyPart } from './identity/grain-id.ts';
 export { LIMITS } from './limits.ts';

@@ -51,6 +51,10 @@ export const LIMITS = Object.freeze({
    * trouble itself.
    */
   pendingCalls: 100_000,
+  /** Attempts of one call that its caller wants repeated: what has not worked by then never will. */
+  attempts: 1_000,
+  /** Calls of a node that pause between two attempts; with more, those that fail are not made again. */
+  pausedCalls: 10_000,
   /**
    * Items that have come and may wait until the event loop has gone round. A burst of calls is less; with
    * more, the process would only read what it has no time for.

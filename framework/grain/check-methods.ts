@@ -6,6 +6,7 @@ import { Grain, type GrainClass } from './grain.ts';
 import type { MethodSpec } from './grain-type.ts';
 import type { MemberRecord } from './metadata.ts';
 import type { MethodOptions } from './options.ts';
+import { checkRetry } from './retry.ts';
 
 const METHOD_OPTIONS: readonly (keyof MethodOptions)[] = [
   'readOnly',
@@ -14,6 +15,7 @@ const METHOD_OPTIONS: readonly (keyof MethodOptions)[] = [
   'idempotent',
   'timeoutMs',
   'args',
+  'retry',
 ];
 const GENERATOR = Object.getPrototypeOf(async function* () {}) as object;
 
@@ -51,8 +53,11 @@ export function checkMethods(
     if (member.length > LIMITS.nameChars)
       throw new InvalidConfigError(`${where}: the name is longer than ${LIMITS.nameChars}`);
     checkArgumentsSchema(where, options.args);
+    checkMethodRetry(where, options);
     checkNumber(where, 'timeoutMs', options.timeoutMs, 1, LIMITS.callTimeoutMaxMs);
     const stream = Object.getPrototypeOf(body) === GENERATOR;
+    if (stream && options.retry)
+      throw new InvalidConfigError(`${where}: a stream is not made again; its reader reads it anew`);
     if (stream && options.oneWay)
       throw new InvalidConfigError(`${where}: a stream cannot be one-way; its caller reads it`);
     methods.set(member, {
@@ -65,6 +70,7 @@ export function checkMethods(
       timeoutMs: options.timeoutMs,
       stream,
       schema: options.args,
+      retry: options.retry,
       worker,
     });
   }
@@ -74,4 +80,15 @@ export function checkMethods(
     );
   }
   return methods;
+}
+
+function checkMethodRetry(where: string, { retry, idempotent, readOnly, oneWay }: MethodOptions): void {
+  checkRetry(where, retry);
+  if (retry === undefined) return;
+  if (oneWay)
+    throw new InvalidConfigError(`${where}: nobody learns the outcome of a one-way call; remove retry`);
+  if (idempotent || readOnly) return;
+  throw new InvalidConfigError(
+    `${where}: retry is for methods that may run twice; add idempotent or readOnly, or remove retry`,
+  );
 }

@@ -6,13 +6,16 @@ import { PLACEMENTS, type Placement } from '../placement/placement.ts';
 import type { ArgumentsSchema } from './arguments-schema.ts';
 import { checkFields } from './check-fields.ts';
 import { checkMethods } from './check-methods.ts';
+import { checkReminders, tickSpecs } from './check-reminders.ts';
 import type { RecordShape } from './check-shape.ts';
-import { checkKnown, checkNumber } from './checks.ts';
+import { checkSubscriptions, type SubscriptionSpec } from './check-subscriptions.ts';
+import { checkKnown, checkNumber, checkWhole } from './checks.ts';
 import { Grain, type GrainClass } from './grain.ts';
 import { checkInterceptors, type IncomingInterceptor } from './interceptors.ts';
 import { type ClassRecord, recordsAlong } from './metadata.ts';
 import type { GrainOptions, PlacementOption } from './options.ts';
 import { type ReferenceClass, referenceClass } from './reference.ts';
+import type { RetryOptions } from './retry.ts';
 
 /** What a method's decorator says, with defaults filled in. */
 export interface MethodSpec {
@@ -29,6 +32,8 @@ export interface MethodSpec {
   readonly stream: boolean;
   /** What the arguments must be. */
   readonly schema?: ArgumentsSchema | undefined;
+  /** How it is called again when it fails, unless the caller chose. */
+  readonly retry?: RetryOptions | undefined;
   /** Of a stateless worker: runs on the silo of its caller. */
   readonly worker: boolean;
 }
@@ -49,6 +54,9 @@ export interface GrainType {
   readonly Reference: ReferenceClass;
   readonly methods: ReadonlyMap<string, MethodSpec>;
   readonly records: readonly RecordSpec[];
+  /** The class's method for each reminder, by the reminder's name. */
+  readonly reminders: ReadonlyMap<string, MethodSpec>;
+  readonly subscriptions: readonly SubscriptionSpec[];
   readonly placement: Placement;
   /** Labels of the silos that may have it, and of those that should. */
   readonly requires: Labels | undefined;
@@ -121,6 +129,17 @@ function check(Class: GrainClass): GrainType {
     records.flatMap((record) => record.methods),
     workers !== undefined,
   );
+  const reminders = checkReminders(
+    Class,
+    records.flatMap((record) => record.reminders),
+    workers !== undefined,
+  );
+  const subscriptions = checkSubscriptions(
+    Class,
+    records.flatMap((record) => record.subscriptions),
+    workers !== undefined,
+  );
+  const deliveries = subscriptions.map(({ spec }) => [spec.name, spec] as const);
   const fields = records.flatMap((record) => record.fields);
   if (workers !== undefined && fields.length > 0) {
     throw new InvalidConfigError(
@@ -133,7 +152,9 @@ function check(Class: GrainClass): GrainType {
     name,
     Class,
     Reference: referenceClass(methods),
-    methods,
+    methods: new Map([...methods, ...tickSpecs(reminders), ...deliveries]),
+    reminders,
+    subscriptions,
     records: checkFields(Class, fields, options.store ?? 'default'),
     placement: placementOf(Class, options.placement ?? 'ring'),
     requires: options.requires,
@@ -161,7 +182,7 @@ function checkOptions(Class: GrainClass, options: GrainOptions): void {
   checkKnown(where, options, GRAIN_OPTIONS);
   checkNumber(where, 'idleMs', options.idleMs, 1, LIMITS.callTimeoutMaxMs);
   checkNumber(where, 'mailboxMax', options.mailboxMax, 1, 10_000_000);
-  checkNumber(where, 'idempotencyKeys', options.idempotencyKeys, 1, LIMITS.keptAnswersMax);
+  checkWhole(where, 'idempotencyKeys', options.idempotencyKeys, 1, LIMITS.keptAnswersMax);
   const isWorker = workersOf(Class, options) !== undefined;
   checkLabels(where, 'requires', options.requires, isWorker);
   checkLabels(where, 'prefers', options.prefers, isWorker);

@@ -2,6 +2,7 @@ import type { Labels } from '../identity/labels.ts';
 import type { Placement } from '../placement/placement.ts';
 import type { ArgumentsSchema } from './arguments-schema.ts';
 import type { IncomingInterceptor } from './interceptors.ts';
+import type { RetryOptions } from './retry.ts';
 import type { StandardSchema } from './standard-schema.ts';
 
 /** What `@grain(...)` takes. */
@@ -70,6 +71,8 @@ export interface MethodOptions {
    * the method gets what they make of the arguments.
    */
   readonly args?: ArgumentsSchema;
+  /** How calls of this method are made again that fail with what may pass, unless the caller chose. */
+  readonly retry?: RetryOptions;
 }
 
 /** What `@state(...)` takes. */
@@ -115,6 +118,11 @@ export interface CallOptions {
   readonly oneWay?: boolean;
   /** Baggage: what `context.request` shows to the grain, and to the grains that it calls. */
   readonly request?: Readonly<Record<string, unknown>>;
+  /**
+   * Makes the call again when it fails with what may pass, until its deadline: for methods that are
+   * `readOnly` or `idempotent`, and calls with an `idempotencyKey`. Others fail with `InvalidConfigError`.
+   */
+  readonly retry?: RetryOptions;
   /**
    * Names what is to happen once: however often the call is made with this key, and whatever crashes between,
    * the grain changes once, and the answer is always the same. Up to 256 characters; see docs/state.md.

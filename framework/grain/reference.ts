@@ -5,6 +5,7 @@ import { LIMITS } from '../limits.ts';
 import type { GrainType, MethodSpec } from './grain-type.ts';
 import { isIdempotencyKey } from './idempotency-key.ts';
 import type { CallOptions } from './options.ts';
+import { checkRetry } from './retry.ts';
 
 /** One call as a reference hands it on. */
 export interface OutgoingCall {
@@ -104,6 +105,7 @@ const CALL_OPTIONS: readonly string[] = [
   'oneWay',
   'request',
   'idempotencyKey',
+  'retry',
 ] satisfies (keyof CallOptions)[];
 
 /** A misspelt option would change nothing, and a deadline that is no number would never come. */
@@ -121,6 +123,7 @@ function checkCallOptions(id: GrainId, options: CallOptions): void {
       `${where}: idempotencyKey must be a text of 1 to ${LIMITS.idempotencyKeyChars} characters`,
     );
   }
+  checkRetry(where, options.retry);
   if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs)) {
     throw new InvalidConfigError(`${where}: timeoutMs is ${timeoutMs}; it must be a number of milliseconds`);
   }

@@ -75,6 +75,8 @@ export type RuntimeEvent =
       readonly caller: NodeAddress;
       readonly callId: number;
       readonly reason: string;
+      /** Of a call that is made again because its caller wants that (`retry`): what it failed with. */
+      readonly error?: unknown;
     }
   | { readonly type: 'callForwarded'; readonly grain: string; readonly to: NodeAddress }
   | { readonly type: 'callExpired'; readonly grain: string; readonly method: string }

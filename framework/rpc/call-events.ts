@@ -15,6 +15,12 @@ export function publishRetried(events: RuntimeEvents, call: PendingCall, reason:
   events.publish({ type: 'callRetried', ...named(call), reason });
 }
 
+/** Its caller wants a call that failed to be made again, as a call of its own. */
+export function publishMadeAgain(events: RuntimeEvents, call: PendingCall, error: unknown): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  events.publish({ type: 'callRetried', ...named(call), reason, error });
+}
+
 function named({ target, method, caller, id }: PendingCall) {
   return { grain: target, method, caller, callId: id };
 }

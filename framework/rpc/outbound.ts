@@ -24,6 +24,7 @@ import { ObserverCalls } from './observer-calls.ts';
 import { OpenStreams } from './open-streams.ts';
 import { type Outcome, PendingCall, PromisedOutcome } from './pending-call.ts';
 import { PendingCalls } from './pending-calls.ts';
+import { noRetryOfStream, Retries } from './retries.ts';
 import { SecondAttempts } from './second-attempts.ts';
 import type { WaitingCalls } from './waiting-calls.ts';
 
@@ -58,6 +59,7 @@ export class Outbound implements Replies, CallsOut {
   readonly #wheel: DeadlineWheel<PendingCall>;
   readonly #attempts: SecondAttempts;
   readonly #waiting: WaitingCalls;
+  readonly #retries: Retries;
   readonly #streams: OpenStreams;
   readonly #observers: ObserverCalls;
   readonly locator: Locator;
@@ -82,6 +84,13 @@ export class Outbound implements Replies, CallsOut {
       fail: (call, error) => this.#fail(call, error),
     });
     this.#waiting = this.#attempts.waiting;
+    this.#retries = new Retries({
+      ...{ node: options.node, callTimeoutMs: options.callTimeoutMs },
+      attempt: (outgoing, origin) => {
+        const outcome = new PromisedOutcome();
+        return { call: this.#make(outgoing, origin, outcome), promise: outcome.promise };
+      },
+    });
     const fail = (call: PendingCall, error: Error) => this.#fail(call, error);
     this.#observers = new ObserverCalls({ node: options.node, pending: this.#pending, fail });
   }
@@ -111,24 +120,31 @@ export class Outbound implements Replies, CallsOut {
   }
 
   invoke(outgoing: OutgoingCall, origin: CallOrigin): Promise<unknown> {
+    const retry = outgoing.options?.retry ?? outgoing.spec?.retry;
+    if (retry !== undefined) return this.#retries.invoke(outgoing, origin, retry);
     const outcome = new PromisedOutcome();
+    this.#make(outgoing, origin, outcome);
+    return outcome.promise;
+  }
+
+  #make(outgoing: OutgoingCall, origin: CallOrigin, outcome: PromisedOutcome): PendingCall | undefined {
     const now = this.#node.clock.now();
     const call = this.#create(outgoing, origin, outcome, false, now);
     if (call) {
       if (call.oneWay) outcome.resolve(undefined);
       this.#start(call, outgoing.options?.signal, now);
     }
-    return outcome.promise;
+    return call;
   }
 
   stream(outgoing: OutgoingCall, origin: CallOrigin): AsyncIterableIterator<unknown> {
     // The arguments are taken now; the call is sent when the first item is asked for.
-    let refused: unknown;
+    let refused: unknown = outgoing.options?.retry && noRetryOfStream(outgoing);
     const args = takeArguments(outgoing.args, (error) => {
       refused = aboutGrain(error, outgoing.target);
     });
     return this.#streams.read(origin.binder, (outcome) => {
-      if (!args) return void outcome.reject(refused);
+      if (!args || refused) return void outcome.reject(refused);
       const now = this.#node.clock.now();
       const call = this.#create({ ...outgoing, args }, origin, outcome, true, now);
       if (call) this.#start(call, outgoing.options?.signal, now);
@@ -205,6 +221,7 @@ export class Outbound implements Replies, CallsOut {
   /** Fails everything that waits. */
   stop(): void {
     this.#stopped = true;
+    this.#retries.stop();
     this.#streams.stop();
     this.#observers.stop();
     for (const call of this.#pending.oldestFirst()) {

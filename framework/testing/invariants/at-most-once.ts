@@ -5,6 +5,7 @@ import type { Invariant } from './invariant.ts';
 import type { Observation } from './observation.ts';
 
 type Made = Extract<RuntimeEvent, { type: 'callMade' }>;
+type Retried = Extract<RuntimeEvent, { type: 'callRetried' }>;
 type TurnStarted = Extract<RuntimeEvent, { type: 'turnStarted' | 'turnEnded' }>;
 
 export interface AtMostOnceOptions {
@@ -53,6 +54,8 @@ export class AtMostOnce implements Invariant {
       }
       case 'turnStarted':
         return this.#started(event, node);
+      case 'callRetried':
+        return event.error === undefined ? undefined : this.#madeAgain(event);
       case 'nodeCrashed':
         for (const call of this.#calls.get(node)?.values() ?? []) this.#ended(call, at);
         return undefined;
@@ -84,6 +87,12 @@ export class AtMostOnce implements Invariant {
     if (before === undefined || (call.stream && before === event.activationId)) return undefined;
     const where = `in activation ${event.activationId} on ${node}, after ${before} on ${there}`;
     return `${event.grain}.${event.method}, call ${call.callId} of ${call.caller}, ran again ${where}`;
+  }
+
+  /** As a call of its own, which may run although this one did. */
+  #madeAgain({ grain, method, caller, callId }: Retried): string | undefined {
+    if (!this.#calls.get(caller)?.has(callId)) return undefined; // repeatable
+    return `${grain}.${method}, call ${callId} of ${caller}, may run once, and was made again`;
   }
 
   /** Nobody sends it again. A stream's deadline may be a day away: it is not waited for. */
