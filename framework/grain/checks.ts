@@ -21,6 +21,19 @@ export function checkNumber(
   );
 }
 
+export function checkWhole(
+  where: string,
+  option: string,
+  value: number | undefined,
+  min: number,
+  max: number,
+): void {
+  if (value === undefined || (Number.isInteger(value) && value >= min && value <= max)) return;
+  throw new InvalidConfigError(
+    `${where}: ${option} is ${String(value)}; it must be a whole number from ${min} to ${max}`,
+  );
+}
+
 /** A property of an object or of what it inherits from, without running an accessor. */
 export function propertyAlong(start: object, name: string): PropertyDescriptor | undefined {
   for (let proto: object | null = start; proto !== null; proto = Object.getPrototypeOf(proto)) {

@@ -22,7 +22,7 @@ const ELEMENTS = 4;
 const DIGEST_BYTES = 12;
 
 export function digestOf(packedArguments: Uint8Array): Uint8Array {
-  return createHash('sha256').update(packedArguments).digest().subarray(0, DIGEST_BYTES);
+  return new Uint8Array(createHash('sha256').update(packedArguments).digest().subarray(0, DIGEST_BYTES));
 }
 
 export function findAnswer(kept: Uint8Array | undefined, key: string): KeptAnswer | undefined {

@@ -54,7 +54,10 @@ export function decodeRecord(data: Uint8Array, binder: RefBinder): RecordContent
 }
 
 function fieldsIn(packed: Uint8Array, binder: RefBinder): StoredFields {
-  return unpack(packed, binder) as StoredFields;
+  const fields: unknown = unpack(packed, binder);
+  if (typeof fields !== 'object' || fields === null || Object.getPrototypeOf(fields) !== Object.prototype)
+    throw new Error('its fields are no fields');
+  return fields as StoredFields;
 }
 
 function copyOf(bytes: Uint8Array): Uint8Array {
