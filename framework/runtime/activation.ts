@@ -13,6 +13,7 @@ import { deadlock, deadlockOf, waitingInChain } from './deadlock.ts';
 import { Freshness } from './freshness.ts';
 import { GrainSide } from './grain-side.ts';
 import { runGuarded } from './guarded-calls.ts';
+import { runKeyed } from './keyed-call.ts';
 import type { Luggage } from './luggage.ts';
 import { Mailbox } from './mailbox.ts';
 import type { Journey } from './moves.ts';
@@ -132,7 +133,7 @@ export class Activation {
     if (this.state === 'deactivating') return void this.#finish(false);
     if (this.state !== 'activating') return;
     const cause =
-      error instanceof GranaryError && error.code === 'STORE_FAILED'
+      error instanceof GranaryError && STATE_ERRORS.has(error.code)
         ? error
         : new ActivationError(`${this.id} could not be activated: ${String(error)}`, {
             grain: this.id,
@@ -374,7 +375,10 @@ export class Activation {
       return runGuarded(call, this.#side, this.#instance as Grain, incoming);
     const args = call.args instanceof Uint8Array ? (unpack(call.args, this.#side) as unknown[]) : call.args;
     const instance = this.#instance as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
-    return (instance[(call.spec as MethodSpec).member] as (...args: readonly unknown[]) => unknown)(...args);
+    const { member } = call.spec as MethodSpec;
+    if (call.idempotencyKey !== undefined)
+      return runKeyed(call, this.#side, () => instance[member]?.(...args));
+    return (instance[member] as (...args: readonly unknown[]) => unknown)(...args);
   }
 
   #completed(call: Call, value: unknown): void {
@@ -466,7 +470,14 @@ export class Activation {
 /** What `Grain` itself does in its hooks: nothing, so there is no need to wait for it. */
 const BARE_GRAIN = Grain.prototype;
 /** What ends an activation whose memory is worth nothing any more. */
-const UNTRUSTED: ReadonlySet<DeactivationReason> = new Set(['conflict', 'stateConflict', 'storeFailed']);
+const UNTRUSTED: ReadonlySet<DeactivationReason> = new Set([
+  'conflict',
+  'stateConflict',
+  'storeFailed',
+  'keyedCallFailed',
+]);
+/** What keeps an activation from its state: callers are told that, not only that it failed. */
+const STATE_ERRORS: ReadonlySet<string> = new Set(['STORE_FAILED', 'STATE_VERSION', 'INVALID_STATE']);
 const OWN_REASONS: ReadonlySet<DeactivationReason> = new Set(['requested', 'stateConflict', 'storeFailed']);
 const NO_ARGS: readonly unknown[] = Object.freeze([]);
 
