@@ -1,3 +1,4 @@
+import type { Client } from '../client.ts';
 import { InvalidConfigError } from '../errors.ts';
 import { runtimeOf, type Silo } from '../silo.ts';
 import type { GrainStore } from '../storage/grain-store.ts';
@@ -15,8 +16,8 @@ export class RealWorld implements World {
   readonly #stores: Readonly<Record<string, GrainStore>>;
   readonly #gates = new Map<string, readonly GatedStore[]>();
   readonly #cuts = new Cuts();
-  /** The client's address: it is not known by a name of its own. */
-  clientAddress: string | undefined;
+  /** Addresses of clients: the network does not know them by the names that they have in a test. */
+  readonly clients = new Map<string, string>();
 
   constructor(transport: Transport | undefined, stores: Readonly<Record<string, GrainStore>>) {
     this.#network = transport ? undefined : inProcess();
@@ -49,8 +50,13 @@ export class RealWorld implements World {
     void runtime.halt();
   }
 
+  crashClient(_name: string, client: Client): void {
+    this.#network?.crash(client.address);
+    void client.close();
+  }
+
   cut(groupA: readonly string[], groupB: readonly string[]): void {
-    const place = (name: string) => (name === 'client' ? (this.clientAddress ?? name) : name);
+    const place = (name: string) => this.clients.get(name) ?? name;
     this.network.partition(groupA.map(place), groupB.map(place));
     this.#cuts.add(groupA, groupB);
   }

@@ -1,5 +1,5 @@
 import { memory } from '../../persistence/memory.ts';
-import { Client } from '../client.ts';
+import { Client, type ClientOptions } from '../client.ts';
 import { InvalidConfigError } from '../errors.ts';
 import type { Grain, GrainClass } from '../grain/grain.ts';
 import { grainTypeOf } from '../grain/grain-type.ts';
@@ -48,7 +48,7 @@ export class TestCluster {
   readonly #running = new Map<string, Silo>();
   readonly #listeners = new Set<(silo: string, event: RuntimeEvent) => void>();
   readonly #waiters = new Set<() => void>();
-  #client: Client | undefined;
+  readonly #clients = new Map<string, Client>();
 
   protected constructor(options: ClusterOptions, world: World, cluster: string) {
     this.#options = options;
@@ -61,7 +61,6 @@ export class TestCluster {
     const world = new RealWorld(options.transport, { default: memory(), ...options.stores });
     const cluster = new TestCluster(options, world, `test-${++clusters}`);
     await cluster.begin(options.silos ?? ['a', 'b', 'c']);
-    world.clientAddress = cluster.client.address;
     return cluster;
   }
 
@@ -69,13 +68,7 @@ export class TestCluster {
   protected async begin(silos: readonly string[]): Promise<void> {
     try {
       for (const name of silos) await this.start(name);
-      const { log = 'silent', callTimeoutMs } = this.#options.options ?? {};
-      const { stores: _none, ...doors } = this.#world.enter('client');
-      this.#client = await Client.connect({
-        ...{ cluster: this.#cluster, log },
-        ...doors,
-        ...(callTimeoutMs !== undefined && { callTimeoutMs }),
-      });
+      await this.connect('client');
       await this.settled();
     } catch (error) {
       await this[Symbol.asyncDispose]();
@@ -85,8 +78,21 @@ export class TestCluster {
 
   /** The client, which is in no silo. */
   get client(): Client {
-    if (!this.#client) throw new Error('the test cluster has no client yet');
-    return this.#client;
+    const client = this.#clients.get('client');
+    if (!client) throw new Error('the test cluster has no client yet');
+    return client;
+  }
+
+  /** One more client, which `partition` and `crash` know by its name. Closed with the cluster, or before. */
+  async connect(name: string, options: Partial<ClientOptions> = {}): Promise<Client> {
+    if (this.#running.has(name) || this.#clients.has(name)) throw new Error(`'${name}' runs already`);
+    const { log = 'silent', callTimeoutMs } = this.#options.options ?? {};
+    const { stores: _none, ...doors } = this.#world.enter(name);
+    const given = { cluster: this.#cluster, log, ...(callTimeoutMs !== undefined && { callTimeoutMs }) };
+    const client = await Client.connect({ ...given, ...doors, ...options });
+    this.#clients.set(name, client);
+    if (this.#world instanceof RealWorld) this.#world.clients.set(name, client.address);
+    return client;
   }
 
   /** The network, when it is the default one. */
@@ -140,8 +146,17 @@ export class TestCluster {
     this.#wake();
   }
 
-  /** A silo is gone without a word, as by `kill -9`. */
+  protected isClient(name: string): boolean {
+    return name !== 'client' && this.#clients.has(name);
+  }
+
+  /** A silo, or a client that was added, is gone without a word, as by `kill -9`. */
   crash(name: string): void {
+    const client = this.isClient(name) ? this.#clients.get(name) : undefined;
+    if (client) {
+      this.#clients.delete(name);
+      return this.#world.crashClient(name, client);
+    }
     const silo = this.silo(name);
     this.#running.delete(name);
     this.#world.crash(name, silo);
@@ -153,7 +168,7 @@ export class TestCluster {
    * `'client'`. Throws when no silo of a name runs: a misspelt cut would cut nothing.
    */
   partition(groupA: readonly string[], groupB: readonly string[]): void {
-    for (const name of [...groupA, ...groupB]) if (name !== 'client') this.silo(name);
+    for (const name of [...groupA, ...groupB]) if (!this.#clients.has(name)) this.silo(name);
     const named = [...groupA, ...groupB].includes('client');
     this.#world.cut(named ? groupA : [...groupA, 'client'], groupB);
   }
@@ -198,7 +213,7 @@ export class TestCluster {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#world.heal();
-    await this.#client?.close();
+    await Promise.all([...this.#clients.values()].map((client) => client.close()));
     await Promise.all(this.names.map((name) => this.stop(name)));
   }
 
@@ -212,7 +227,7 @@ export class TestCluster {
     const { running } = this;
     const areCut = (one: string, other: string) => this.#world.areCut(one, other);
     const open = disagreements(running, areCut);
-    const known = this.#client?.silos.join(', ');
+    const known = this.#clients.get('client')?.silos.join(', ');
     const near = running.find(({ name }) => !areCut('client', name));
     if (known !== undefined && near && known !== near.runtime.membership.era.ring.silos.join(', ')) {
       open.push(`the client knows ${known || 'nobody'}`);

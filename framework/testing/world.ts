@@ -1,3 +1,4 @@
+import type { Client } from '../client.ts';
 import type { Silo } from '../silo.ts';
 import type { SiloOptions } from '../silo-options.ts';
 import type { GrainStore } from '../storage/grain-store.ts';
@@ -18,6 +19,7 @@ export interface World {
   enter(name: string): Doors;
   /** A silo is gone without a word. */
   crash(name: string, silo: Silo): void;
+  crashClient(name: string, client: Client): void;
   /** Nothing passes between the groups of nodes, either way. */
   cut(groupA: readonly string[], groupB: readonly string[]): void;
   heal(): void;

@@ -78,7 +78,7 @@ export class SimulatedCluster extends TestCluster {
 
   /** Also while it starts or leaves. */
   override crash(name: string): void {
-    if (this.names.includes(name)) super.crash(name);
+    if (this.names.includes(name) || this.isClient(name)) super.crash(name);
     else this.#simulation.crash(name, this.#leaving.get(name));
   }
 

@@ -1,3 +1,4 @@
+import type { Client } from '../../client.ts';
 import type { RuntimeEvent } from '../../observability/events.ts';
 import type { SiloRuntime } from '../../runtime/silo-runtime.ts';
 import { runtimeOf, type Silo } from '../../silo.ts';
@@ -101,6 +102,12 @@ export class Simulation implements World {
     // What the story itself had asked this silo for will not be answered.
     if (silo) host.run(() => abandon(runtimeOf(silo)));
     this.changed();
+  }
+
+  crashClient(name: string, client: Client): void {
+    const host = this.host(name);
+    this.crash(name);
+    host.run(() => void client.close()); // what the story had asked it for will not be answered
   }
 
   /** Its process has ended in order. */
