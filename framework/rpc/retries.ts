@@ -60,18 +60,18 @@ export class Retries {
     const args = takeArguments(outgoing.args, (error) => {
       throw aboutGrain(error, outgoing.target);
     });
-    const taken = { ...outgoing, args: args ?? [] };
+    const within = { ...origin, deadline };
     for (let attempts = 1; ; attempts++) {
-      const leftMs = deadline - clock.now();
-      const timeoutMs = Math.min(leftMs, retry.attemptTimeoutMs ?? leftMs);
-      const { call, promise } = attempt({ ...taken, options: { ...taken.options, timeoutMs } }, origin);
+      const { attemptTimeoutMs: timeoutMs = deadline - clock.now() } = retry;
+      const options = { ...outgoing.options, timeoutMs };
+      const { call, promise } = attempt({ ...outgoing, args: args ?? [], options }, within);
       try {
         return await promise;
       } catch (error) {
         if (
           attempts >= retry.attempts ||
           !mayPass(error) ||
-          !(await this.#pause(attempts, retry, deadline, taken))
+          !(await this.#pause(attempts, retry, deadline, outgoing))
         )
           throw error;
         if (events.active && call) publishMadeAgain(events, call, error);

@@ -119,6 +119,18 @@ describe('at most once', () => {
     expect(judged(...history, ...run(9_000, 'b~1', 'two', 1))).toHaveLength(1);
   });
 
+  test('is broken when a call that failed is made again', () => {
+    const again = (callId: number) => {
+      const call = { grain: 'Counter/x', method: 'add', caller: 'client~1', callId, reason: 'busy' };
+      return see(5, 'client~1', { type: 'callRetried', ...call, error: new Error('busy') });
+    };
+    const failed = [made(0, 1), ...run(1, 'a~1', 'one', 1), settled(3, 1)];
+    expect(judged(...failed, again(1))).toEqual([
+      'Counter/x.add, call 1 of client~1, may run once, and was made again',
+    ]);
+    expect(judged(...failed, made(4, 2, { repeatable: true }), again(2))).toEqual([]);
+  });
+
   test('is not asked of what may run more than once', () => {
     const call = made(0, 1, { repeatable: true });
     expect(judged(call, ...run(1, 'a~1', 'one', 1), ...run(5, 'b~1', 'two', 1))).toEqual([]);
