@@ -1,4 +1,10 @@
-import { GranaryError, InvalidKeyError, MethodNotFoundError, PayloadTooLargeError } from '../errors.ts';
+import {
+  GranaryError,
+  InvalidArgumentsError,
+  InvalidKeyError,
+  MethodNotFoundError,
+  PayloadTooLargeError,
+} from '../errors.ts';
 import type { GrainType } from '../grain/grain-type.ts';
 import { canonicalKey, grainIdOf, keyParts } from '../identity/grain-id.ts';
 import type { RootCaller } from '../rpc/root-caller.ts';
@@ -78,7 +84,8 @@ function plain(_name: string, value: unknown): unknown {
 function describe(error: unknown): Record<string, unknown> {
   if (error instanceof GranaryError) {
     const { code, message, retryable, grain } = error;
-    return { code, message, retryable, ...(grain !== undefined && { grain }) };
+    const issues = error instanceof InvalidArgumentsError && { issues: error.issues };
+    return { code, message, retryable, ...(grain !== undefined && { grain }), ...issues };
   }
   const { name = 'Error', message = String(error) } = error instanceof Error ? error : {};
   return { code: 'ERROR', name, message };

@@ -1,10 +1,20 @@
 import { randomBytes } from 'node:crypto';
+import { Grain, grain, type IncomingInterceptor, method } from 'granary';
 import { nats } from 'granary/nats';
 import { TestCluster } from 'granary/testing';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { type NatsServer, startNats } from '../support/nats-server.ts';
 import { Counter, Plain } from './programs/grains.ts';
+
+@grain()
+class Checked extends Grain {
+  @method({ args: [z.coerce.date()] })
+  async year(at: Date): Promise<string> {
+    return `${at.getUTCFullYear()} for ${this.context.request.user}`;
+  }
+}
 
 const CLUSTER = `plain-${randomBytes(4).toString('hex')}`;
 
@@ -15,7 +25,12 @@ let connection: NatsConnection;
 beforeAll(async () => {
   server = await startNats();
   const transport = nats({ servers: server.url });
-  cluster = await TestCluster.start({ grains: [Counter, Plain], transport, options: { cluster: CLUSTER } });
+  const incoming: IncomingInterceptor = (call, next) => {
+    if (call.type === 'Checked') call.request = { user: 'somebody', ...call.request };
+    return next();
+  };
+  const options = { cluster: CLUSTER, interceptors: { incoming: [incoming] } };
+  cluster = await TestCluster.start({ grains: [Counter, Plain, Checked], transport, options });
   connection = await connect({ servers: server.url });
 });
 
@@ -44,6 +59,16 @@ describe('the plain NATS door', () => {
     expect(await request('Plain.page.echo', '[{"a":[1,"x",null,true]}]')).toEqual({
       ok: { a: [1, 'x', null, true] },
     });
+  });
+
+  test('passes schemas and interceptors like all others', async () => {
+    expect(await request('Checked.x.year', '["2026-11-23"]')).toEqual({ ok: '2026 for somebody' });
+    expect(errorOf(await request('Checked.x.year', '["soon"]'))).toMatchObject({
+      ...{ code: 'INVALID_ARGUMENTS', retryable: false, grain: 'Checked/x' },
+      issues: [{ path: 'args[0]' }],
+    });
+    const many = errorOf(await request('Checked.x.year', '["2026-11-23", 1]'));
+    expect(many.message).toContain('args[1]: there are 2 arguments, the method takes 1');
   });
 
   test('takes no payload for no arguments, and answers null for nothing', async () => {

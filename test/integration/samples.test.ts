@@ -45,6 +45,20 @@ describe('the samples print what they promise', () => {
     expect(more).toEqual([]);
   });
 
+  test('interceptors', async () => {
+    expect(await outputOf('interceptors.ts')).toEqual([
+      'audit: ada Order/acme/42.add: done',
+      "[ 'tea' ]",
+      'audit: ada Order/acme/42.list: done',
+      'tea (for ada)',
+      'audit: eve Order/acme/42.list: NotAllowedError',
+      'true: Order/acme/42 is not an order of evil',
+      'true: Order/acme/42.list: who are you?',
+      "INVALID_ARGUMENTS [ 'args[0]', 'args[1]' ]",
+      'the slowest call was timed',
+    ]);
+  });
+
   test('chat', async () => {
     const heard = await outputOf('chat/main.ts');
     expect(heard.filter((line) => line.startsWith('bob'))).toEqual([
