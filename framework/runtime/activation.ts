@@ -217,7 +217,7 @@ export class Activation {
   isIdle(now: number, idleMs: number): boolean {
     if (this.state !== 'active' || this.type.keepAlive || this.keepUntil > now) return false;
     if (this.timers?.keepsAlive) return false;
-    if (!this.isQuiet) return false;
+    if (!this.isQuiet && !(this.timers?.onlyTicks && !this.#streams?.size)) return false;
     return now - this.lastUsedAt >= (this.type.idleMs ?? idleMs);
   }
 

@@ -4,7 +4,7 @@ import type { GrainTimer, TimerArguments, TimerOptions, TimerSchedule } from '..
 import { LIMITS } from '../limits.ts';
 import type { Timer } from '../system/clock.ts';
 import type { Activation } from './activation.ts';
-import type { OwnTurn } from './own-turn.ts';
+import { isUse, type OwnTurn } from './own-turn.ts';
 
 /** When a timer that ticks once found the mailbox full, it tries again: there is no next period. */
 const RETRY_MS = 1_000;
@@ -35,6 +35,12 @@ export class Timers {
   get keepsAlive(): boolean {
     for (const { keepAlive } of this.#timers.values()) if (keepAlive) return true;
     return false;
+  }
+
+  /** Whether nothing runs or waits that counts as use. */
+  get onlyTicks(): boolean {
+    const { running, mailbox } = this.#activation;
+    return !running.some(isUse) && mailbox.find(isUse) === undefined;
   }
 
   make(args: TimerArguments): GrainTimer {

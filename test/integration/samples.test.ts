@@ -28,6 +28,16 @@ describe('the samples print what they promise', () => {
     expect(await outputOf('hello.ts')).toEqual(['1']);
   });
 
+  test('timers', async () => {
+    expect(await outputOf('timers.ts')).toEqual([
+      'ada bids 100: true',
+      'bob bids 90: false',
+      'bob bids 120: true',
+      'sold to bob for 120',
+      'ada bids 500: false',
+    ]);
+  });
+
   test('bank', async () => {
     expect(await outputOf('bank/main.ts')).toEqual([
       'rent: moved; ada has 30.00, bob has 70.00',

@@ -21,8 +21,8 @@ interface Life {
 
 /**
  * Guarantee 1: an exclusive turn runs beside none but interleaving ones, a read-only turn beside read-only
- * and interleaving ones; turns belong to the time between an activation's being ready and its being gone;
- * each ends once.
+ * and interleaving ones, a timer's tick beside none of the same timer; turns belong to the time between an
+ * activation's being ready and its being gone; each ends once.
  *
  * What a silo does after it has stopped, or was replaced, is not looked at: it has given up the turns that
  * would not end, and cannot make them.
@@ -105,6 +105,10 @@ export class Turns implements Invariant {
 }
 
 function obstacleTo(event: TurnEvent, life: Life): string | undefined {
+  if (event.method.startsWith('$timer.')) {
+    for (const { event: other } of life.running.values())
+      if (other.method === event.method) return `while ${callOf(other)} ran: ticks of one timer`;
+  }
   const free = life.exclusive === 0 && (event.mode === 'readOnly' || life.readOnly === 0);
   if (event.mode === 'interleave' || free) return undefined;
   for (const { event: other } of life.running.values()) {

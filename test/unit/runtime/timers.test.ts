@@ -378,6 +378,29 @@ describe('an idle activation', () => {
     expect(isIdle()).toBe(true);
   });
 
+  test('is so also while a tick runs or waits, and the tick is told; not while a call waits', async () => {
+    const bench = new Bench();
+    const end = deferred();
+    let signal: AbortSignal | undefined;
+    await bench.turn((grain) => {
+      grain.context.timer({ periodMs: 10 }, () => {});
+      grain.context.timer({ dueMs: 10 }, () => {
+        signal = grain.context.signal;
+        return end.promise;
+      });
+    });
+    const isIdle = () => bench.activation.isIdle(bench.clock.now(), 1_000);
+    await bench.pass(1_100);
+    expect([bench.activation.running.length, bench.activation.mailbox.waiting]).toEqual([1, 1]);
+    expect(isIdle()).toBe(true);
+    bench.hold().resolve();
+    expect(isIdle()).toBe(false);
+    end.resolve();
+    await bench.pass(10);
+    bench.activation.deactivate('idle');
+    expect(signal?.aborted, 'it had ended').toBe(false);
+  });
+
   test('is so after the last tick of a timer that kept it, for which it was used', async () => {
     const bench = new Bench();
     await bench.timer({ dueMs: 2_000, keepAlive: true }, () => {});

@@ -117,6 +117,24 @@ describe('turns that break the rules', () => {
     expect(judge(new Turns(), history)).toHaveLength(1);
   });
 
+  test('a tick beside another of the same timer, though both interleave', () => {
+    const tick = (callId: number, timer: string) => ({ ...interleave(callId), method: `$timer.${timer}` });
+    const history = [
+      ...born(0, 'a~1', 'one'),
+      ...born(0, 'a~1', 'two'),
+      started(1, 'a~1', 'one', tick(-1, 'pulse')),
+      started(1, 'a~1', 'one', tick(-2, 'other')),
+      started(1, 'a~1', 'two', tick(-3, 'pulse')),
+      ended(2, 'a~1', 'one', tick(-1, 'pulse')),
+      started(3, 'a~1', 'one', tick(-4, 'pulse')),
+    ];
+    expect(judge(new Turns(), history)).toEqual([]);
+    const early = history.filter(({ event }) => event.type !== 'turnEnded');
+    expect(judge(new Turns(), early)).toEqual([
+      expect.stringMatching(/call -4 .* started while \$timer.pulse, call -1 .*: ticks of one timer/),
+    ]);
+  });
+
   test('before the activation is ready, or when there is none', () => {
     const created = see(0, 'a~1', { type: 'activationCreated', grain: 'Counter/x', activationId: 'one' });
     expect(judge(new Turns(), [created, started(1, 'a~1', 'one')])).toEqual([
