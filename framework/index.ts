@@ -4,7 +4,7 @@ export { Client, type ClientOptions } from './client.ts';
 export * from './errors.ts';
 export type { ArgumentsSchema } from './grain/arguments-schema.ts';
 export type { GrainContext } from './grain/context.ts';
-export { grain, method, state } from './grain/decorators.ts';
+export { grain, method, reminder, state, subscribe } from './grain/decorators.ts';
 export { Grain, type GrainClass } from './grain/grain.ts';
 export type { GrainTimer, TimerOptions, TimerSchedule } from './grain/grain-timer.ts';
 export type { GrainGroups, GroupCall, GroupMember, Groups, GroupUpdate } from './grain/groups.ts';
@@ -31,8 +31,16 @@ export type {
   StoredFields,
 } from './grain/options.ts';
 export type { GrainRef, RemoteMethod } from './grain/reference-types.ts';
+export type {
+  MissedTicks,
+  Reminder,
+  ReminderOptions,
+  ReminderTick,
+  RemindOptions,
+} from './grain/reminder-options.ts';
 export type { RetryOptions } from './grain/retry.ts';
 export type { StandardSchema } from './grain/standard-schema.ts';
+export type { EventMeta, ReplayFrom, SubscribeOptions } from './grain/subscribe-options.ts';
 export type { GrainId, GrainKey, KeyPart } from './identity/grain-id.ts';
 export { LIMITS } from './limits.ts';
 export type { RuntimeEvent, RuntimeEventType, RuntimeListener } from './observability/events.ts';
@@ -41,7 +49,29 @@ export { immutable, registerError, registerType } from './serialization/codec.ts
 export { Silo } from './silo.ts';
 export type { NodeOptions, SiloOptions } from './silo-options.ts';
 export type { GrainStore, RecordId, StoredRecord } from './storage/grain-store.ts';
+export type {
+  NextTick,
+  ReminderId,
+  ReminderStore,
+  StoredReminder,
+  TickOf,
+  WakingQuery,
+} from './storage/reminder-store.ts';
 export type { Clock, Timer } from './system/clock.ts';
 export type { Random } from './system/random.ts';
+export type { DeadLetter, DeadLetterError } from './topics/dead-letter.ts';
+export type { TopicLag } from './topics/duties.ts';
+export type {
+  Cell,
+  CellName,
+  EventLog,
+  EventLogOpenOptions,
+  EventLogSession,
+  LoggedEvent,
+  LogReader,
+  NewEvent,
+} from './topics/event-log.ts';
+export { type InProcessLogOptions, inProcessLog } from './topics/in-process-log.ts';
+export type { ReadOptions, TopicEvent, Topics } from './topics/topics.ts';
 export { type InProcessNetwork, type InProcessOptions, inProcess } from './transport/in-process.ts';
 export type { Endpoint, Lane, OpenOptions, PlainCall, Receiver, Transport } from './transport/transport.ts';

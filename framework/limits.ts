@@ -149,4 +149,12 @@ export const LIMITS = Object.freeze({
   eventTries: 10,
   /** Events that wait for one subscription; those after them are read from the log again. */
   subscriptionQueue: 16,
+  /** Ticks of reminders that one silo has under way: enough to keep a store busy, few beside the calls. */
+  reminderTicks: 256,
+  /** Reminders that are due soon and that one silo keeps, 500 bytes each; the others wait in the store. */
+  remindersAhead: 10_000,
+  /** Reminders that one statement reads. */
+  reminderPage: 1_000,
+  /** Failures of its grain after which a tick is given up; that is after two minutes or more. */
+  reminderAttempts: 8,
 });

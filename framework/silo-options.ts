@@ -15,8 +15,12 @@ import type { RuntimeListener } from './observability/events.ts';
 import type { LogOption } from './observability/log.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
 import { type GrainStore, isGrainStore } from './storage/grain-store.ts';
+import { isReminderStore, type ReminderStore } from './storage/reminder-store.ts';
 import type { Clock } from './system/clock.ts';
 import type { Random } from './system/random.ts';
+import { type EventLog, isEventLog } from './topics/event-log.ts';
+import { inProcessLog, logOn } from './topics/in-process-log.ts';
+import { isInProcess } from './transport/in-process.ts';
 import type { Transport } from './transport/transport.ts';
 
 /** What silos and clients have in common. */
@@ -31,6 +35,11 @@ export interface NodeOptions {
   readonly callTimeoutMs?: number;
   /** Stand around the calls that are made here; the first is the outermost. */
   readonly interceptors?: { readonly outgoing?: readonly OutgoingInterceptor[] };
+  /**
+   * The log of events, the same for all nodes of a cluster: `jetStream({ servers })`, say. Default: one in
+   * this process, where the network is in this process as well; on any other network there is none.
+   */
+  readonly topics?: EventLog;
   /** A pino logger, or a level. Default `'warn'`, to standard error. */
   readonly log?: LogOption;
   /** Told everything from the first moment on; `subscribe` begins only when the node is there. */
@@ -60,6 +69,11 @@ export interface SiloOptions extends NodeOptions {
   readonly labels?: Labels;
   /** Stores by name. `default` is for classes and fields that name none; in memory when it is not given. */
   readonly stores?: Readonly<Record<string, GrainStore>>;
+  /**
+   * Where reminders are kept; the same for all silos of a cluster. Default: the default store, which is one
+   * if it is `memory()`, `postgres()` or `pglite()`.
+   */
+  readonly reminders?: ReminderStore;
   /** Partitions of the ring, a power of two; one value per cluster. Default 1,024. */
   readonly partitions?: number;
   /** Silos that keep the directory entries and process groups of a partition. Default 3. */
@@ -86,6 +100,7 @@ export interface CheckedSiloOptions {
   readonly labels: Labels;
   readonly types: ReadonlyMap<string, GrainType>;
   readonly stores: Readonly<Record<string, GrainStore>>;
+  readonly reminders: ReminderStore | undefined;
   readonly partitions: number;
   readonly replicas: number;
   readonly idleMs: number;
@@ -105,6 +120,7 @@ const NODE_OPTIONS = [
   'clock',
   'random',
   'interceptors',
+  'topics',
 ];
 const CLIENT_OPTIONS = new Set(NODE_OPTIONS);
 const SILO_OPTIONS = new Set([
@@ -114,6 +130,7 @@ const SILO_OPTIONS = new Set([
     'name',
     'labels',
     'stores',
+    'reminders',
     'partitions',
     'replicas',
     'idleMs',
@@ -142,8 +159,7 @@ export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
       'Silo.start: transport is none; pass inProcess() or nats({ servers }), or leave it out',
     );
   }
-  checkLog('Silo.start', options.log);
-  checkListener('Silo.start', options.onEvent);
+  checkWhatNodesHave('Silo.start', options);
   checkKnown('Silo.start: detection', options.detection ?? {}, DETECTION_OPTIONS);
   const detection = { ...DETECTION, ...options.detection };
   if (
@@ -157,12 +173,19 @@ export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
   }
   const types = checkGrains(options.grains);
   checkStores(types, stores);
+  checkHasLog(types, options);
+  if (options.reminders !== undefined && !isReminderStore(options.reminders)) {
+    throw new InvalidConfigError(
+      'Silo.start: reminders is no ReminderStore; pass memory(), postgres({ url }), or leave it out',
+    );
+  }
   return {
     cluster: checkCluster('Silo.start', options.cluster),
     name,
     labels: checkLabels(options.labels ?? {}),
     types,
     stores,
+    reminders: options.reminders,
     partitions,
     replicas: checkReplicas(options.replicas ?? 3),
     idleMs: checkRange('Silo.start', 'idleMs', options.idleMs ?? 600_000, 1, LIMITS.callTimeoutMaxMs),
@@ -188,8 +211,7 @@ export interface CheckedClientOptions {
 
 export function checkClientOptions(options: NodeOptions): CheckedClientOptions {
   checkKnown('Client.connect', options, CLIENT_OPTIONS);
-  checkLog('Client.connect', options.log);
-  checkListener('Client.connect', options.onEvent);
+  checkWhatNodesHave('Client.connect', options);
   return {
     cluster: checkCluster('Client.connect', options.cluster),
     callTimeoutMs: checkTimeout('Client.connect', options.callTimeoutMs),
@@ -251,6 +273,36 @@ function checkLabels(labels: Labels): Labels {
   const problem = labelsProblem(labels);
   if (problem) throw invalid('Silo.start', 'labels', labels, problem);
   return { ...labels };
+}
+
+function checkWhatNodesHave(where: string, { topics, log, onEvent }: NodeOptions): void {
+  checkTopics(where, topics);
+  checkLog(where, log);
+  checkListener(where, onEvent);
+}
+
+function checkTopics(where: string, topics: unknown): void {
+  if (topics === undefined || isEventLog(topics)) return;
+  throw new InvalidConfigError(`${where}: topics is no log of events; pass jetStream({ servers }), say`);
+}
+
+/** The log of events of a silo or a client; undefined when it has none. */
+export function eventLogOf({ topics, transport }: NodeOptions): EventLog | undefined {
+  if (topics) return topics;
+  if (transport === undefined) return inProcessLog();
+  return isInProcess(transport) ? logOn(transport) : undefined;
+}
+
+function checkHasLog(types: ReadonlyMap<string, GrainType>, options: SiloOptions): void {
+  if (eventLogOf(options)) return;
+  for (const { Class, subscriptions } of types.values()) {
+    const durable = subscriptions.find(({ broadcast }) => !broadcast);
+    if (!durable) continue;
+    throw new InvalidConfigError(
+      `class ${Class.name} subscribes to '${durable.topic}', and this silo has no log of events; ` +
+        "pass one: Silo.start({ topics: jetStream({ servers }) }), with jetStream from 'granary/nats'",
+    );
+  }
 }
 
 function checkReplicas(replicas: number): number {

@@ -10,11 +10,16 @@ import { logEvents, NodeLog } from './observability/log.ts';
 import { Node } from './rpc/node.ts';
 import { BoundGroups } from './runtime/bound-groups.ts';
 import { SiloRuntime } from './runtime/silo-runtime.ts';
-import { checkSiloOptions, type SiloOptions } from './silo-options.ts';
+import { checkSiloOptions, eventLogOf, type SiloOptions } from './silo-options.ts';
 import type { GrainStore } from './storage/grain-store.ts';
+import { isReminderStore, type ReminderStore } from './storage/reminder-store.ts';
 import { systemClock } from './system/clock.ts';
 import { systemRandom } from './system/random.ts';
+import type { EventLogSession } from './topics/event-log.ts';
+import { type Topics, topicsOf } from './topics/topics.ts';
 import { inProcess } from './transport/in-process.ts';
+
+type OpenStore = GrainStore | ReminderStore | EventLogSession;
 
 const runtimes = new WeakMap<Silo, SiloRuntime>();
 
@@ -31,16 +36,19 @@ export function runtimeOf(silo: Silo): SiloRuntime {
  */
 export class Silo {
   readonly name: string;
-  readonly #stores: readonly GrainStore[];
+  readonly #stores: readonly OpenStore[];
   #stopping: Promise<void> | undefined;
 
   /** Process groups of grains. */
   readonly groups: Groups;
+  /** What topics have, and how far their subscribers are behind. */
+  readonly topics: Topics;
 
-  private constructor(name: string, runtime: SiloRuntime, stores: readonly GrainStore[]) {
+  private constructor(name: string, runtime: SiloRuntime, stores: readonly OpenStore[]) {
     this.name = name;
     this.#stores = stores;
     this.groups = new BoundGroups(runtime.groups, runtime.root);
+    this.topics = topicsOf(runtime.topics);
     runtimes.set(this, runtime);
   }
 
@@ -57,21 +65,28 @@ export class Silo {
     const stores = new Map(
       Object.entries({ ...(checked.stores.default ? {} : { default: memory() }), ...checked.stores }),
     );
+    const main = stores.get('default');
+    const reminders = checked.reminders ?? (isReminderStore(main) ? main : undefined);
     const incarnation = clock.wallNow();
     const address = nodeAddress(name, incarnation);
     const events = new RuntimeEvents();
     if (options.onEvent) events.subscribe(options.onEvent);
     const log = new NodeLog(options.log, { silo: name });
     logEvents(events, log);
-    const opened: GrainStore[] = [];
+    const opened: OpenStore[] = [];
     try {
-      for (const store of new Set(stores.values())) {
+      for (const store of new Set([...stores.values(), ...(reminders ? [reminders] : [])])) {
         await store.open();
         opened.push(store);
       }
       const doors = { clock, random, transport: options.transport ?? inProcess() };
+      const session = await eventLogOf(options)?.open({ cluster: checked.cluster, clock });
+      if (session) opened.push(session);
       const node = await Node.open(checked.cluster, address, doors, events);
-      const runtime = await SiloRuntime.start({ ...checked, incarnation, stores, log }, node);
+      const runtime = await SiloRuntime.start(
+        { ...checked, incarnation, stores, reminders, session, log },
+        node,
+      );
       const silo = new Silo(name, runtime, opened);
       runtime.membership.onReplaced = (by) => {
         events.publish({ type: 'siloReplaced', silo: address, by });
@@ -101,6 +116,22 @@ export class Silo {
   /** Calls of it fail with `ObserverGoneError` from now on. False if it was not observed here. */
   unobserve(observer: { readonly $id: string }): boolean {
     return runtimeOf(this).observed.unobserve(observer);
+  }
+
+  /**
+   * Puts an event into a topic. Resolves to its number when the log has it. Rejects with `EventLogError` when
+   * it has not said so after `callTimeoutMs`: then the log may have it, or not.
+   */
+  publish(topic: string, key: GrainKey, event: unknown): Promise<number> {
+    return runtimeOf(this).topics.publish(topic, key, event, Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * Sends an event to those grains that hear broadcasts of the topic and are active now: at most once, in no
+   * log. Resolves to the number of silos that it was sent to.
+   */
+  broadcast(topic: string, event: unknown): Promise<number> {
+    return runtimeOf(this).topics.broadcast(topic, event);
   }
 
   /** Names of the silos that share the grains among them now. */

@@ -14,8 +14,8 @@ import { quoted } from './sql-schema.ts';
  * **Advances are conditional**, never upserts: they name the registration and the tick that they move on
  * from. A row that was removed, registered anew or moved on meanwhile is not what they look for.
  *
- * **Names** come back as one text that begins with the type: PGlite drops a byte order mark at a text's start,
- * and a key may begin with one.
+ * **Names** come back as one text that begins with the type: PGlite drops a byte order mark at a text's
+ * start, and a key may begin with one.
  */
 export interface ReminderStatements {
   readonly set: SqlStatement;
@@ -35,6 +35,10 @@ const LISTED = `string_agg(n::text, ' ') AS n`;
 
 export function reminderStatements(schema: string): ReminderStatements {
   const reminders = `${quoted(schema)}.reminders`;
+  return { ...settings(reminders), ...reads(reminders), ...advances(reminders) };
+}
+
+function settings(reminders: string): Pick<ReminderStatements, 'set' | 'remove'> {
   return {
     set: {
       name: 'granary_reminder_set',
@@ -58,6 +62,11 @@ export function reminderStatements(schema: string): ReminderStatements {
           WHERE ${SAME_NAMES} RETURNING i.n)
         SELECT ${LISTED} FROM removed`,
     },
+  };
+}
+
+function reads(reminders: string): Pick<ReminderStatements, 'read' | 'of' | 'waking'> {
+  return {
     read: {
       name: 'granary_reminder_read',
       text: `SELECT i.n::int AS n, ${COLUMNS}
@@ -75,6 +84,11 @@ export function reminderStatements(schema: string): ReminderStatements {
           AND get_bit($4::bytea, r.hash & $5::int) = 1
         ORDER BY r.wake_at, r.registration LIMIT $6::int`,
     },
+  };
+}
+
+function advances(reminders: string): Pick<ReminderStatements, 'advance' | 'end'> {
+  return {
     advance: {
       name: 'granary_reminder_advance',
       text: `WITH advanced AS (

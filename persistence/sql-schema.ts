@@ -11,8 +11,8 @@ import type { SqlDatabase, SqlQuery } from './sql-database.ts';
  * and no index that breaks when one changes. Free space on each page keeps a changed row beside its old
  * version, so that the index is not touched (a HOT update).
  *
- * Reminders are read in the order in which they wake, by every silo that owns some of them; which ones, `hash`
- * tells. A registration is unique, so it makes the order total, and its index entries short.
+ * Reminders are read in the order in which they wake, by every silo that owns some of them; which ones,
+ * `hash` tells. A registration is unique, so it makes the order total, and its index entries short.
  */
 const MIGRATIONS: readonly ((schema: string) => string[])[] = [
   (schema) => [

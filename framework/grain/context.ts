@@ -1,8 +1,10 @@
 import type { Logger } from 'pino';
-import type { GrainId } from '../identity/grain-id.ts';
+import type { GrainId, GrainKey } from '../identity/grain-id.ts';
 import type { Random } from '../system/random.ts';
 import type { GrainTimer, TimerOptions } from './grain-timer.ts';
 import type { GrainGroups } from './groups.ts';
+import type { Reminder, RemindOptions } from './reminder-options.ts';
+import type { ReplayFrom } from './subscribe-options.ts';
 
 /** What a grain knows of itself and of the call that runs. */
 export interface GrainContext {
@@ -42,6 +44,30 @@ export interface GrainContext {
    */
   timer(name: string, options: TimerOptions, callback: () => unknown): GrainTimer;
   timer(options: TimerOptions, callback: () => unknown): GrainTimer;
+  /**
+   * Sets the reminder of a `@reminder(name)` method, in place of the one that there is: durable, at least
+   * once, also when the grain is active nowhere. One that repeats and is set already with the same options
+   * is left as it is, so that `onActivate` may ask for it each time. Throws `InvalidConfigError` when there
+   * is no such method, an option is wrong, or no store keeps reminders; `StoreError` when the outcome is
+   * unknown.
+   */
+  remind(name: string, options: RemindOptions): Promise<Reminder>;
+  /**
+   * Takes a reminder back: when this has resolved, no tick of it begins any more. False when it was not set.
+   * Throws `InvalidConfigError` and `StoreError`, as `remind`.
+   */
+  forget(name: string): Promise<boolean>;
+  /** The reminders of this grain that are set, by name. */
+  reminders(): Promise<readonly Reminder[]>;
+  /**
+   * From now on this grain gets the events of that key, also after all silos have restarted, until it
+   * unsubscribes. Its class needs a handler with `explicit: true`. `from`: `'new'` (the default), `'start'` for
+   * all that the log has, the number of the first event, or a time. A subscription that there is already stays
+   * as it is. Rejects with `InvalidConfigError` or `EventLogError`.
+   */
+  subscribe(topic: string, key: GrainKey, options?: { readonly from?: ReplayFrom }): Promise<void>;
+  /** Ends a subscription. What is on its way may still come. */
+  unsubscribe(topic: string, key: GrainKey): Promise<void>;
   /** The etag that a record was read or written with last; undefined when it is not stored. */
   etag(record?: string): string | undefined;
 }

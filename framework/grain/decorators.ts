@@ -1,6 +1,8 @@
 import type { ArgumentsOf, ArgumentsSchema } from './arguments-schema.ts';
 import { type ClassRecord, type MemberRecord, recordIn, recordOf, type StandardContext } from './metadata.ts';
 import type { GrainOptions, MethodOptions, StateOptions } from './options.ts';
+import type { ReminderOptions } from './reminder-options.ts';
+import type { SubscribeOptions } from './subscribe-options.ts';
 
 // Decorators only record: a class can be declared anywhere, in any order, and everything is checked when a
 // silo starts. Each works by the rules of the ECMAScript proposal and by TypeScript's older ones
@@ -57,6 +59,24 @@ export function method(options: MethodOptions = {}): MethodDecoration {
  */
 export function state(options: StateOptions = {}): FieldDecoration {
   return memberDecorator('@state', options, (record) => record.fields);
+}
+
+/**
+ * Makes a method the target of a reminder, which `context.remind(name, …)` sets: it is called with a
+ * `ReminderTick`. The name is the member's own unless another is given. Nobody else can call it, unless it is
+ * a `@method()` as well.
+ */
+export function reminder(name?: string, options: ReminderOptions = {}): MethodDecoration {
+  return memberDecorator('@reminder', { ...options, name }, (record) => record.reminders);
+}
+
+/**
+ * Makes a method the handler of a topic's events: it is called with the event and an `EventMeta`, one event of
+ * a key after the other, again until it ends without an error. Nobody else can call it, unless it is a
+ * `@method()` as well.
+ */
+export function subscribe(topic: string, options: SubscribeOptions = {}): MethodDecoration {
+  return memberDecorator('@subscribe', { ...options, topic }, (record) => record.subscriptions);
 }
 
 /** A decorator that adds the member to one of its class's lists. */

@@ -57,6 +57,8 @@ export interface GrainType {
   /** The class's method for each reminder, by the reminder's name. */
   readonly reminders: ReadonlyMap<string, MethodSpec>;
   readonly subscriptions: readonly SubscriptionSpec[];
+  /** Its activations hear broadcasts. */
+  readonly hears: boolean;
   readonly placement: Placement;
   /** Labels of the silos that may have it, and of those that should. */
   readonly requires: Labels | undefined;
@@ -113,33 +115,9 @@ function check(Class: GrainClass): GrainType {
       `class ${Class.name} extends Grain but is not decorated: put @grain() above it`,
     );
   }
-  const name = options.name ?? Class.name;
-  if (!TYPE_NAME.test(name)) {
-    throw new InvalidConfigError(
-      `class ${Class.name}: '${name}' cannot be a grain type's name; ` +
-        `use up to 128 letters, digits, _, $ and -: @grain({ name: '...' })`,
-    );
-  }
-  if (name === OBSERVER_TYPE) {
-    throw new InvalidConfigError(`class ${Class.name}: '${name}' is what observers are called; use another`);
-  }
+  const name = checkName(Class, options.name ?? Class.name);
   const workers = workersOf(Class, options);
-  const methods = checkMethods(
-    Class,
-    records.flatMap((record) => record.methods),
-    workers !== undefined,
-  );
-  const reminders = checkReminders(
-    Class,
-    records.flatMap((record) => record.reminders),
-    workers !== undefined,
-  );
-  const subscriptions = checkSubscriptions(
-    Class,
-    records.flatMap((record) => record.subscriptions),
-    workers !== undefined,
-  );
-  const deliveries = subscriptions.map(({ spec }) => [spec.name, spec] as const);
+  const { callable, ...calls } = checkCalls(Class, records, workers !== undefined);
   const fields = records.flatMap((record) => record.fields);
   if (workers !== undefined && fields.length > 0) {
     throw new InvalidConfigError(
@@ -151,10 +129,8 @@ function check(Class: GrainClass): GrainType {
   return {
     name,
     Class,
-    Reference: referenceClass(methods),
-    methods: new Map([...methods, ...tickSpecs(reminders), ...deliveries]),
-    reminders,
-    subscriptions,
+    Reference: referenceClass(callable),
+    ...calls,
     records: checkFields(Class, fields, options.store ?? 'default'),
     placement: placementOf(Class, options.placement ?? 'ring'),
     requires: options.requires,
@@ -166,9 +142,38 @@ function check(Class: GrainClass): GrainType {
     mailboxMax: options.mailboxMax ?? LIMITS.mailbox,
     idempotencyKeys: options.idempotencyKeys ?? LIMITS.keptAnswers,
     interleaves:
-      reentrant !== false || [...methods.values()].some((m) => m.interleave || m.readOnly || m.stream),
+      reentrant !== false || [...calls.methods.values()].some((m) => m.interleave || m.readOnly || m.stream),
     interceptors: interceptorsOf(Class, records),
   };
+}
+
+function checkName(Class: GrainClass, name: string): string {
+  if (!TYPE_NAME.test(name)) {
+    throw new InvalidConfigError(
+      `class ${Class.name}: '${name}' cannot be a grain type's name; ` +
+        `use up to 128 letters, digits, _, $ and -: @grain({ name: '...' })`,
+    );
+  }
+  if (name === OBSERVER_TYPE) {
+    throw new InvalidConfigError(`class ${Class.name}: '${name}' is what observers are called; use another`);
+  }
+  return name;
+}
+
+/** What can be called: by others, and by the runtime alone. */
+function checkCalls(Class: GrainClass, records: readonly ClassRecord[], worker: boolean) {
+  const all = <Kind extends 'methods' | 'reminders' | 'subscriptions'>(kind: Kind) =>
+    records.flatMap((record) => record[kind] as ClassRecord[Kind][number][]);
+  const hasHandlers = all('reminders').length + all('subscriptions').length > 0;
+  const callable = checkMethods(Class, all('methods'), worker, hasHandlers);
+  const reminders = checkReminders(Class, all('reminders'), worker);
+  const subscriptions = checkSubscriptions(Class, all('subscriptions'), worker);
+  const deliveries = subscriptions.map(({ spec }) => [spec.name, spec] as const);
+  const methods: ReadonlyMap<string, MethodSpec> = hasHandlers
+    ? new Map([...callable, ...tickSpecs(reminders), ...deliveries])
+    : callable;
+  const hears = subscriptions.some(({ broadcast }) => broadcast);
+  return { callable, methods, reminders, subscriptions, hears };
 }
 
 /** An option object inherited from a decorated parent class would give both the same name. */

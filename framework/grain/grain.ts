@@ -3,6 +3,7 @@ import type { GrainKey } from '../identity/grain-id.ts';
 import type { GrainContext } from './context.ts';
 import type { DeactivationReason } from './options.ts';
 import type { GrainRef } from './reference-types.ts';
+import type { ReminderTick } from './reminder-options.ts';
 
 /** A class whose instances are grains. */
 export type GrainClass<G extends Grain = Grain> = new () => G;
@@ -16,7 +17,14 @@ export interface GrainHost {
   save(record: string): Promise<void>;
   reload(record: string): Promise<void>;
   clear(record: string): Promise<void>;
+  publish(topic: string, key: GrainKey, event: unknown): Promise<number>;
+  broadcast(topic: string, event: unknown): Promise<number>;
+  /** Calls the method of a reminder, unless that tick is none any more: then resolves to false. */
+  tick(grain: Grain, registration: string, tick: ReminderTick): Promise<boolean>;
 }
+
+/** What ticks of reminders run, whatever the reminder: not a name that a class could have a use for. */
+export const TICK_MEMBER = '$remind';
 
 let nextHost: GrainHost | undefined;
 
@@ -42,6 +50,14 @@ export function isConstructing(host: GrainHost): boolean {
  */
 export abstract class Grain {
   readonly #host: GrainHost;
+
+  static {
+    // Not a method of the class: it is nothing that a grain's author should see.
+    const tick = function (this: Grain, registration: string, tick: ReminderTick) {
+      return this.#host.tick(this, registration, tick);
+    };
+    Object.defineProperty(Grain.prototype, TICK_MEMBER, { value: tick });
+  }
 
   constructor() {
     assert(
@@ -89,6 +105,23 @@ export abstract class Grain {
   /** Removes a record from the store, under the same condition as `save`; its fields get their defaults. */
   clear(record = 'state'): Promise<void> {
     return this.#host.clear(record);
+  }
+
+  /**
+   * Puts an event into a topic. Resolves to its number when the log has it: from then on each subscriber gets
+   * it at least once, and the events of one key in the order of their numbers. Rejects with `EventLogError` at
+   * the deadline of the call that runs: then the log may have it, or not.
+   */
+  publish(topic: string, key: GrainKey, event: unknown): Promise<number> {
+    return this.#host.publish(topic, key, event);
+  }
+
+  /**
+   * Sends an event to those grains that hear broadcasts of the topic and are active now: at most once, in no
+   * log. Resolves to the number of silos that it was sent to; who hears it is not known.
+   */
+  broadcast(topic: string, event: unknown): Promise<number> {
+    return this.#host.broadcast(topic, event);
   }
 
   /**

@@ -1,5 +1,7 @@
 import 'reflect-metadata';
 import { InvalidConfigError } from '../errors.ts';
+import type { ReminderRecord } from './check-reminders.ts';
+import type { SubscriptionRecord } from './check-subscriptions.ts';
 import type { GrainOptions, MethodOptions, StateOptions } from './options.ts';
 
 /** What decorators have recorded of one class itself; what it inherits is recorded on its ancestors. */
@@ -7,6 +9,8 @@ export interface ClassRecord {
   grain?: GrainOptions;
   readonly methods: MemberRecord<MethodOptions>[];
   readonly fields: MemberRecord<StateOptions>[];
+  readonly reminders: MemberRecord<ReminderRecord>[];
+  readonly subscriptions: MemberRecord<SubscriptionRecord>[];
 }
 
 export interface MemberRecord<Options> {
@@ -75,5 +79,5 @@ function ownRecord(type: object): ClassRecord | undefined {
 }
 
 function emptyRecord(): ClassRecord {
-  return { methods: [], fields: [] };
+  return { methods: [], fields: [], reminders: [], subscriptions: [] };
 }

@@ -112,6 +112,27 @@ export type RuntimeEvent =
     }
   /** A log of events does not answer; what reads it tries again. */
   | { readonly type: 'eventLogFailed'; readonly topic: string; readonly error: unknown }
+  /** A tick of a reminder has failed; `retryInMs` is undefined when it is given up. */
+  | {
+      readonly type: 'reminderFailed';
+      readonly grain: string;
+      readonly reminder: string;
+      readonly scheduledAt: number;
+      /** Failures of the grain, as against those of the cluster, which do not count. */
+      readonly failures: number;
+      readonly retryInMs: number | undefined;
+      readonly error: unknown;
+    }
+  /** A tick is not made, nor are those that were `missed` after it: the reminder skips what is late. */
+  | {
+      readonly type: 'reminderSkipped';
+      readonly grain: string;
+      readonly reminder: string;
+      readonly scheduledAt: number;
+      readonly missed: number;
+    }
+  /** The store of reminders does not answer; it is asked again. */
+  | { readonly type: 'reminderStoreFailed'; readonly error: unknown }
   | { readonly type: 'listenerFailed'; readonly error: unknown };
 
 export type RuntimeEventType = RuntimeEvent['type'];

@@ -51,6 +51,9 @@ const TROUBLE: readonly RuntimeEventType[] = [
   'eventFailed',
   'eventDeadLettered',
   'eventLogFailed',
+  'reminderFailed',
+  'reminderSkipped',
+  'reminderStoreFailed',
   'listenerFailed',
 ];
 
@@ -91,6 +94,15 @@ function write(log: Logger, event: RuntimeEvent): void {
     }
     case 'eventLogFailed':
       return log.warn({ topic: event.topic, err: event.error }, 'the log of events does not answer');
+    case 'reminderFailed': {
+      const { grain, reminder, retryInMs, error } = event;
+      const what = retryInMs === undefined ? 'a tick was given up' : 'a tick failed';
+      return log.error({ grain, reminder, retryInMs, err: error }, what);
+    }
+    case 'reminderSkipped':
+      return log.warn({ grain: event.grain, reminder: event.reminder }, 'a tick came too late');
+    case 'reminderStoreFailed':
+      return log.warn({ err: event.error }, 'the store of reminders does not answer');
     case 'listenerFailed':
       return log.error({ err: event.error }, 'a listener to events failed');
     case 'siloStarted':

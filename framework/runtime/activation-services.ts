@@ -3,12 +3,14 @@ import type { GrainType } from '../grain/grain-type.ts';
 import type { GrainId } from '../identity/grain-id.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import type { NodeLog } from '../observability/log.ts';
+import type { ReminderDesk } from '../reminders/reminder-desk.ts';
 import type { Call } from '../rpc/call.ts';
 import type { CallsOut } from '../rpc/calls-out.ts';
 import type { Outbound } from '../rpc/outbound.ts';
 import type { GrainStore } from '../storage/grain-store.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Random } from '../system/random.ts';
+import type { SiloTopics } from '../topics/silo-topics.ts';
 import type { Activation } from './activation.ts';
 import type { IncomingChains } from './guarded-calls.ts';
 import type { Luggage } from './luggage.ts';
@@ -31,7 +33,9 @@ export interface ActivationServices {
   readonly log: NodeLog;
   readonly running: RunningCalls;
   readonly ownTurns: OwnTurns;
+  readonly reminders: ReminderDesk;
   groups(): SiloGroups;
+  topics(): SiloTopics;
   grainType(name: string): GrainType | undefined;
   /** Whether turns may start now. If not, the activation is pumped when they may. */
   mayTakeTurn(activation: Activation, now: number): boolean;
@@ -46,9 +50,8 @@ export interface ActivationServices {
   canBeOn(silo: string, id: GrainId): boolean;
   /** What another activation took along. Rejects when it is not to be had. */
   fetchLuggage(luggage: Luggage): Promise<Uint8Array>;
-  /**
-   * The activation holds nothing any more; these calls wait for the next one, which is to be elsewhere if there
-   * is a journey.
-   */
-  gone(activation: Activation, waiting: Call[], journey?: Journey): void;
+  /** The activation takes no turn any more, and wants to go on elsewhere: `end()` is called when it does. */
+  depart(activation: Activation, journey: Journey): void;
+  /** The activation holds nothing any more; these calls wait for the next one. */
+  gone(activation: Activation, waiting: Call[]): void;
 }

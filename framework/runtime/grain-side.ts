@@ -6,6 +6,8 @@ import type { GrainTimer, TimerArguments } from '../grain/grain-timer.ts';
 import { type GrainType, grainTypeOf } from '../grain/grain-type.ts';
 import type { GrainGroups } from '../grain/groups.ts';
 import type { Caller, OutgoingCall } from '../grain/reference.ts';
+import type { Reminder, ReminderTick, RemindOptions } from '../grain/reminder-options.ts';
+import type { ReplayFrom } from '../grain/subscribe-options.ts';
 import {
   canonicalKey,
   type GrainId,
@@ -16,6 +18,7 @@ import {
   readableKey,
 } from '../identity/grain-id.ts';
 import { LIMITS } from '../limits.ts';
+import { GrainReminders } from '../reminders/grain-reminders.ts';
 import { readBaggage } from '../rpc/baggage.ts';
 import { NO_CHAIN } from '../rpc/call.ts';
 import type { CallOrigin } from '../rpc/outbound.ts';
@@ -33,6 +36,8 @@ import { Timers } from './timers.ts';
 export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
   readonly #activation: Activation;
   #log: Logger | undefined;
+  /** Made when they are first asked for. */
+  #reminders: GrainReminders | undefined;
 
   constructor(activation: Activation) {
     this.#activation = activation;
@@ -107,6 +112,30 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
     return new BoundGroups(this.#activation.services.groups(), this, { $id: this.id });
   }
 
+  // ---- topics
+
+  publish(topic: string, key: GrainKey, event: unknown): Promise<number> {
+    return this.#activation.services.topics().publish(topic, key, event, this.#deadline);
+  }
+
+  broadcast(topic: string, event: unknown): Promise<number> {
+    return this.#activation.services.topics().broadcast(topic, event);
+  }
+
+  subscribe(topic: string, key: GrainKey, { from = 'new' }: { from?: ReplayFrom } = {}): Promise<void> {
+    const subscriber = { target: this.id, subscriptions: this.type.subscriptions };
+    return this.#activation.services.topics().subscribe(subscriber, topic, key, from, this.#deadline);
+  }
+
+  unsubscribe(topic: string, key: GrainKey): Promise<void> {
+    const subscriber = { target: this.id, subscriptions: this.type.subscriptions };
+    return this.#activation.services.topics().unsubscribe(subscriber, topic, key, this.#deadline);
+  }
+
+  get #deadline(): number {
+    return this.#activation.currentCall()?.deadline ?? Number.POSITIVE_INFINITY;
+  }
+
   now(): number {
     return this.#activation.services.clock.wallNow();
   }
@@ -140,6 +169,33 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
     }
     this.#activation.timers ??= new Timers(this.#activation);
     return this.#activation.timers.make(args);
+  }
+
+  // ---- reminders
+
+  async remind(name: string, options: RemindOptions): Promise<Reminder> {
+    return this.#ownReminders().remind(name, options);
+  }
+
+  async forget(name: string): Promise<boolean> {
+    return this.#ownReminders().forget(name);
+  }
+
+  async reminders(): Promise<readonly Reminder[]> {
+    return this.#ownReminders().list();
+  }
+
+  async tick(grain: Grain, registration: string, tick: ReminderTick): Promise<boolean> {
+    const member = this.type.reminders.get(tick.name)?.member;
+    if (member === undefined || !(await this.#ownReminders().awaits(registration, tick))) return false;
+    await (grain as unknown as Record<string, (tick: ReminderTick) => unknown>)[member]?.(tick);
+    return true;
+  }
+
+  #ownReminders(): GrainReminders {
+    const { reminders } = this.#activation.services;
+    this.#reminders ??= new GrainReminders(this.id, this.type, reminders);
+    return this.#reminders;
   }
 
   // ---- records

@@ -10,6 +10,8 @@ import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
 import type { DetectionTimes } from '../membership/failure-detector.ts';
 import { Membership } from '../membership/membership.ts';
 import type { NodeLog } from '../observability/log.ts';
+import { areReminded, remindable } from '../reminders/in-use.ts';
+import { ReminderDesk } from '../reminders/reminder-desk.ts';
 import type { CallsOut } from '../rpc/calls-out.ts';
 import { past } from '../rpc/intercepted-calls.ts';
 import type { Node } from '../rpc/node.ts';
@@ -17,6 +19,9 @@ import { Outbound } from '../rpc/outbound.ts';
 import type { PendingCall } from '../rpc/pending-call.ts';
 import { RootCaller } from '../rpc/root-caller.ts';
 import type { GrainStore } from '../storage/grain-store.ts';
+import type { ReminderStore } from '../storage/reminder-store.ts';
+import type { EventLogSession } from '../topics/event-log.ts';
+import { SiloTopics, topicMarks } from '../topics/silo-topics.ts';
 import type { Activation } from './activation.ts';
 import type { ActivationServices } from './activation-services.ts';
 import { Catalog } from './catalog.ts';
@@ -39,6 +44,7 @@ export interface SiloRuntimeOptions {
   readonly types: ReadonlyMap<string, GrainType>;
   readonly labels: Labels;
   readonly stores: ReadonlyMap<string, GrainStore>;
+  readonly reminders: ReminderStore | undefined;
   readonly partitions: number;
   readonly replicas: number;
   readonly idleMs: number;
@@ -47,6 +53,7 @@ export interface SiloRuntimeOptions {
   readonly callTimeoutMs: number;
   readonly interceptors: Interceptors;
   readonly detection: DetectionTimes;
+  readonly session: EventLogSession | undefined;
   readonly log: NodeLog;
 }
 
@@ -63,8 +70,10 @@ export class SiloRuntime {
   readonly catalog: Catalog;
   readonly workers: Workers;
   readonly groups: SiloGroups;
+  readonly reminders: ReminderDesk;
   readonly root: RootCaller;
   readonly observed: ObservedObjects;
+  readonly topics: SiloTopics;
   readonly dispatcher: Dispatcher;
   readonly #callsOut: CallsOut;
   readonly #collector: Collector;
@@ -84,8 +93,14 @@ export class SiloRuntime {
     const { labels } = options;
     // A class whose labels this silo lacks counts as one that it does not have: nobody places it here.
     const placeable = [...types.values()].filter(({ requires = {} }) => hasAll(labels, requires));
-    const names = placeable.map(({ name }) => name);
-    const identity = { name: nodeName(address), incarnation, types: names, labels, partitions };
+    const names = [...placeable.map(({ name }) => name), ...topicMarks(placeable)];
+    const identity = {
+      name: nodeName(address),
+      incarnation,
+      types: remindable(names, types),
+      labels,
+      partitions,
+    };
     const doors = { clock, events, control };
     this.membership = new Membership({ ...identity, ...doors, times, endpoint });
     const { membership } = this;
@@ -97,12 +112,16 @@ export class SiloRuntime {
     this.#gate = new TurnGate(clock, (now) => membership.checkAway(now) || !this.directory.ready);
     this.#placer = new Placer(address, this.directory, random);
     this.#callsOut = past(options.interceptors.outgoing, this.outbound);
+    const { directory } = this;
+    this.reminders = new ReminderDesk(node, directory, options.reminders);
     const services = this.#services();
     this.catalog = new Catalog(partitions, services);
     this.workers = new Workers(services, (worker) => this.#collector.add(worker));
     this.groups = new SiloGroups({ clock, control, directory: this.directory, membership });
     this.root = new RootCaller(this.#callsOut, types.values());
+    this.reminders.begin({ events, caller: this.root, types, inUse: () => areReminded(membership.view) });
     this.observed = new ObservedObjects(node, this.root);
+    this.topics = this.#makeTopics(placeable);
     const shortestIdleMs = Math.min(...[...types.values()].map((type) => type.idleMs ?? idleMs));
     this.#collector = new Collector({ clock, idleMs }, shortestIdleMs);
     this.dispatcher = new Dispatcher({
@@ -110,8 +129,9 @@ export class SiloRuntime {
       ...{ catalog: this.catalog, workers: this.workers, observed: this.observed },
       placer: this.#placer,
       grainType: (name) => types.get(name),
+      winnerOver: (activation) => this.#losers.get(activation),
     });
-    const { catalog, workers, directory } = this;
+    const { catalog, workers } = this;
     const { drainMs, homecomingsPerSecond: perSecond } = options;
     const { moves } = this.dispatcher;
     this.#evacuation = new Evacuation({ clock, events, catalog, workers, moves, drainMs });
@@ -120,12 +140,22 @@ export class SiloRuntime {
     this.#connect();
   }
 
+  #makeTopics(types: readonly GrainType[]): SiloTopics {
+    const { node, directory, root: caller } = this;
+    const { session, callTimeoutMs } = this.options;
+    return new SiloTopics({ node, directory, caller, types, session, callTimeoutMs });
+  }
+
   /** What comes from the network, and from the directory, goes to its part. */
   #connect(): void {
     const { node, dispatcher, outbound, directory, membership } = this;
     // After the directory, which began to listen before.
     membership.onEra((_era, departed) => dispatcher.enterEra(departed));
     directory.onReady = () => this.#gate.open();
+    const { listeners } = this.catalog;
+    if ([...this.options.types.values()].some(({ hears }) => hears)) {
+      this.observed.serve({ hear: (topic: unknown, args: unknown) => listeners.hear(node, topic, args) });
+    }
     node.onUndeliverable = (to, ticket) => {
       outbound.undeliverable(to, ticket);
       dispatcher.undeliverable(to, ticket);
@@ -148,6 +178,7 @@ export class SiloRuntime {
         if (activation?.activationId !== activationId) return;
         this.#losers.set(activation, winner);
         activation.deactivate('conflict');
+        this.dispatcher.moves.wake();
       },
       prevail: (id) => find(id)?.doubt(),
     };
@@ -157,6 +188,7 @@ export class SiloRuntime {
   static async start(options: SiloRuntimeOptions, node: Node): Promise<SiloRuntime> {
     const runtime = new SiloRuntime(options, node);
     try {
+      await runtime.topics.prepare();
       await runtime.membership.join();
       if (!(await runtime.#hasHeardAll(START_MS))) {
         const text = `silo ${node.address} did not hear from all silos of the cluster in ${START_MS} ms`;
@@ -167,6 +199,7 @@ export class SiloRuntime {
         const text = `${replacedBy} was started at the same time; give each silo a name of its own`;
         throw new InvalidConfigError(text);
       }
+      runtime.topics.start();
     } catch (error) {
       await runtime.halt();
       throw error;
@@ -201,6 +234,8 @@ export class SiloRuntime {
   /** Leaves in order: hands over what it holds, then goes. */
   async stop(): Promise<boolean> {
     const drained = await this.drain();
+    await this.reminders.finish(this.options.drainMs);
+    await this.topics.stop();
     this.membership.left();
     this.#stopParts();
     this.node.link.flushNow();
@@ -219,12 +254,14 @@ export class SiloRuntime {
     for (const activation of [...this.catalog.all(), ...this.workers.all()]) activation.abandon();
     this.dispatcher.stop();
     this.outbound.stop();
+    await this.topics.halt();
     await this.node.close();
   }
 
   #stopParts(): void {
     this.directory.stop();
     this.groups.stop();
+    this.reminders.stop();
     this.observed.close();
     this.#collector.stop();
     this.#homecoming.stop();
@@ -238,19 +275,21 @@ export class SiloRuntime {
       callsOut: this.#callsOut,
       incoming: incomingChains(interceptors.incoming, types.values()),
       running: new RunningCalls(),
+      reminders: this.reminders,
       ownTurns: new OwnTurns(address),
       groups: () => this.groups,
+      topics: () => this.topics,
       grainType: (name) => types.get(name),
       mayTakeTurn: (activation, now) => this.#gate.mayTakeTurn(activation, now),
       returns: () => this.directory.returns,
       blocked: (activation, call) => this.#deadlocks.blocked(activation, call),
       canBeOn: (silo, id) => this.#placer.find(silo, id) !== undefined,
       fetchLuggage: (luggage) => this.dispatcher.moves.fetch(luggage),
-      gone: (activation, waiting, journey) => {
+      depart: (activation, journey) => void this.dispatcher.moves.depart(activation, journey),
+      gone: (activation, waiting) => {
         this.catalog.remove(activation);
         this.workers.remove(activation);
         const winner = this.#losers.get(activation);
-        if (journey && !winner) return this.dispatcher.moves.depart(activation, waiting, journey);
         if (activation.type.workers === undefined) {
           this.directory.gone(activation.partition, activation, winner);
         }

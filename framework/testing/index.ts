@@ -15,6 +15,12 @@ export {
 } from './linearizability/register-model.ts';
 export type { Operation, Outcome, SequentialModel, Step } from './linearizability/sequential-model.ts';
 export { RecordingReceiver } from './recording-receiver.ts';
+export {
+  describeReminderStore,
+  type ReminderStoreCase,
+  type ReminderStoreFactory,
+  reminderStoreConformance,
+} from './reminder-store-conformance.ts';
 export { fewerFaults, type Smaller } from './simulation/shrink.ts';
 export {
   type SimulateOptions,

@@ -5,7 +5,7 @@ import type { GrainStore } from '../storage/grain-store.ts';
 import { systemClock } from '../system/clock.ts';
 import { type InProcessNetwork, inProcess } from '../transport/in-process.ts';
 import type { Transport } from '../transport/transport.ts';
-import { GatedStore } from './gated-store.ts';
+import { type GatedStore, gated } from './gated-store.ts';
 import { Cuts, type Doors, type World } from './world.ts';
 
 /** This process, in real time. */
@@ -35,7 +35,7 @@ export class RealWorld implements World {
   enter(name: string): Doors {
     const gates = new Map<GrainStore, GatedStore>();
     const stores = Object.entries(this.#stores).map(([store, shared]) => {
-      const gate = gates.get(shared) ?? new GatedStore(shared);
+      const gate = gates.get(shared) ?? gated(shared);
       gates.set(shared, gate);
       return [store, gate] as const;
     });

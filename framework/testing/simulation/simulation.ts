@@ -13,7 +13,8 @@ import { Engine } from './engine.ts';
 import { History } from './history.ts';
 import { Host } from './host.ts';
 import { type NetworkConditions, QUIET, SimulatedNetwork } from './network.ts';
-import { SimulatedStore, STORE_WORKS, type StoreConditions, StoreSite } from './store.ts';
+import { simulatedStore } from './reminder-store.ts';
+import { type SimulatedStore, STORE_WORKS, type StoreConditions, StoreSite } from './store.ts';
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -82,7 +83,7 @@ export class Simulation implements World {
     const { clock, random } = host;
     const shared = new Map<GrainStore, SimulatedStore>();
     const stores = Object.entries(this.#stores).map(([store, inner]) => {
-      const simulated = shared.get(inner) ?? new SimulatedStore(this.#site, host, inner);
+      const simulated = shared.get(inner) ?? simulatedStore(this.#site, host, inner);
       shared.set(inner, simulated);
       return [store, simulated] as const;
     });

@@ -75,11 +75,11 @@ export class SimulatedStore implements GrainStore {
   }
 
   read(id: RecordId): Promise<StoredRecord | undefined> {
-    return this.#ask(false, () => this.#store.read(id));
+    return this.ask(false, () => this.#store.read(id));
   }
 
   write(id: RecordId, data: Uint8Array, etag: string | undefined): Promise<string> {
-    return this.#ask(true, async () => {
+    return this.ask(true, async () => {
       const written = await this.#store.write(id, data, etag);
       this.#applied(id, etag, written);
       return written;
@@ -87,7 +87,7 @@ export class SimulatedStore implements GrainStore {
   }
 
   clear(id: RecordId, etag: string | undefined): Promise<void> {
-    return this.#ask(true, async () => {
+    return this.ask(true, async () => {
       await this.#store.clear(id, etag);
       this.#applied(id, etag, undefined);
     });
@@ -98,7 +98,7 @@ export class SimulatedStore implements GrainStore {
     this.#site.tell(this.#host, { type: 'recordApplied', grain, record: id.name, before, etag });
   }
 
-  #ask<T>(changes: boolean, act: () => Promise<T>): Promise<T> {
+  protected ask<T>(changes: boolean, act: () => Promise<T>): Promise<T> {
     const site = this.#site;
     const { engine, network, random } = site;
     return new Promise((resolve, reject) => {
