@@ -4,10 +4,10 @@ import { Grain, grain, method, Silo, state } from 'granary';
 const QUIET_MS = 200;
 
 /**
- * An auction that closes when nobody has bid for a while. Each bid makes the timer anew: one of the same name
- * makes room. A timer ends with its activation, so what it is for is kept in the state, and `onActivate` makes
- * it again. While it runs the grain stays in memory (`keepAlive`); what must happen even if the silo dies and
- * nobody calls is a matter for a reminder.
+ * An auction that closes when nobody has bid for a while. Each bid makes the timer anew: one of the same
+ * name makes room. A timer ends with its activation, so what it is for is kept in the state, and `onActivate`
+ * makes it again. While it runs the grain stays in memory (`keepAlive`); what must happen even if the silo
+ * dies and nobody calls is a matter for a reminder.
  */
 @grain()
 class Auction extends Grain {

@@ -38,9 +38,9 @@ export interface GrainContext {
   keepAlive(ms: number): void;
   /**
    * Runs `callback` later, once or again and again, as a turn of this grain. A timer of that name that there
-   * is already makes room. Ends with the activation; `signal` aborts then. What `callback` throws is published
-   * (`timerFailed`) and logged, and the timer goes on. Not in the constructor: in `onActivate`, or in a turn.
-   * Throws `InvalidConfigError`, and `OverloadedError` when the activation has too many.
+   * is already makes room. Ends with the activation; `signal` aborts then. What `callback` throws is
+   * published (`timerFailed`) and logged, and the timer goes on. Not in the constructor: in `onActivate`, or
+   * in a turn. Throws `InvalidConfigError`, and `OverloadedError` when the activation has too many.
    */
   timer(name: string, options: TimerOptions, callback: () => unknown): GrainTimer;
   timer(options: TimerOptions, callback: () => unknown): GrainTimer;

@@ -64,7 +64,7 @@ export class Timers {
     const before = this.#timers.get(timer.name);
     if (!before && this.#timers.size >= LIMITS.timers) {
       const grain = this.#activation.id;
-      const text = `${grain}: it has ${LIMITS.timers} timers already; dispose of some, or let one do for many`;
+      const text = `${grain}: it has ${LIMITS.timers} timers already; dispose of some, or let one do for all`;
       throw new OverloadedError(text, { grain });
     }
     this.#timers.set(timer.name, timer);
