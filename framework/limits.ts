@@ -44,6 +44,8 @@ export const LIMITS = Object.freeze({
   callTimeoutMs: 10_000,
   /** The longest deadline: what a timer can hold without overflowing (24.8 days) is no deadline anyway. */
   callTimeoutMaxMs: 24 * 60 * 60 * 1000,
+  /** Activations that move from one silo at a time: more would only make each wait longer. */
+  moves: 256,
   /** Bytes of what activations that move take along, kept on the silo that they leave until it is fetched. */
   luggageBytes: 64 * 1024 * 1024,
   /**
@@ -85,6 +87,8 @@ export const LIMITS = Object.freeze({
   timerMs: 2 ** 31 - 1,
   /** What an error tells of that is wrong with arguments: more help nobody, and might not fit an answer. */
   schemaIssues: 100,
+  /** Characters of one such thing's path, and of what is said of it. */
+  issueChars: 300,
   /** Grains in one call chain. Deeper is a recursion that no deadline will see through. */
   chainDepth: 64,
   /** Baggage of a call chain in bytes, and entries. */

@@ -24,6 +24,7 @@ export function checkMethods(
   Class: GrainClass,
   members: readonly MemberRecord<MethodOptions>[],
   worker: boolean,
+  /** The runtime calls some: for reminders, or with events. */
 ): Map<string, MethodSpec> {
   const methods = new Map<string, MethodSpec>();
   for (const { member, options, isStatic } of members) {
@@ -73,11 +74,6 @@ export function checkMethods(
       retry: options.retry,
       worker,
     });
-  }
-  if (methods.size === 0) {
-    throw new InvalidConfigError(
-      `class ${Class.name} has no callable method: put @method() above those that others may call`,
-    );
   }
   return methods;
 }

@@ -61,9 +61,9 @@ export interface GrainContext {
   reminders(): Promise<readonly Reminder[]>;
   /**
    * From now on this grain gets the events of that key, also after all silos have restarted, until it
-   * unsubscribes. Its class needs a handler with `explicit: true`. `from`: `'new'` (the default), `'start'` for
-   * all that the log has, the number of the first event, or a time. A subscription that there is already stays
-   * as it is. Rejects with `InvalidConfigError` or `EventLogError`.
+   * unsubscribes. Its class needs a handler with `explicit: true`. `from`: `'new'` (the default), `'start'`
+   * for all that the log has, the number of the first event, or a time. A subscription that there is already
+   * stays as it is. Rejects with `InvalidConfigError` or `EventLogError`.
    */
   subscribe(topic: string, key: GrainKey, options?: { readonly from?: ReplayFrom }): Promise<void>;
   /** Ends a subscription. What is on its way may still come. */

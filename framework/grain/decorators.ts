@@ -71,8 +71,8 @@ export function reminder(name?: string, options: ReminderOptions = {}): MethodDe
 }
 
 /**
- * Makes a method the handler of a topic's events: it is called with the event and an `EventMeta`, one event of
- * a key after the other, again until it ends without an error. Nobody else can call it, unless it is a
+ * Makes a method the handler of a topic's events: it is called with the event and an `EventMeta`, one event
+ * of a key after the other, again until it ends without an error. Nobody else can call it, unless it is a
  * `@method()` as well.
  */
 export function subscribe(topic: string, options: SubscribeOptions = {}): MethodDecoration {

@@ -165,7 +165,12 @@ function checkCalls(Class: GrainClass, records: readonly ClassRecord[], worker: 
   const all = <Kind extends 'methods' | 'reminders' | 'subscriptions'>(kind: Kind) =>
     records.flatMap((record) => record[kind] as ClassRecord[Kind][number][]);
   const hasHandlers = all('reminders').length + all('subscriptions').length > 0;
-  const callable = checkMethods(Class, all('methods'), worker, hasHandlers);
+  const callable = checkMethods(Class, all('methods'), worker);
+  if (callable.size === 0 && !hasHandlers) {
+    throw new InvalidConfigError(
+      `class ${Class.name} has no callable method: put @method() above those that others may call`,
+    );
+  }
   const reminders = checkReminders(Class, all('reminders'), worker);
   const subscriptions = checkSubscriptions(Class, all('subscriptions'), worker);
   const deliveries = subscriptions.map(({ spec }) => [spec.name, spec] as const);

@@ -108,9 +108,9 @@ export abstract class Grain {
   }
 
   /**
-   * Puts an event into a topic. Resolves to its number when the log has it: from then on each subscriber gets
-   * it at least once, and the events of one key in the order of their numbers. Rejects with `EventLogError` at
-   * the deadline of the call that runs: then the log may have it, or not.
+   * Puts an event into a topic. Resolves to its number when the log has it: from then on each subscriber
+   * gets it at least once, and the events of one key in the order of their numbers. Rejects with
+   * `EventLogError` at the deadline of the call that runs: then the log may have it, or not.
    */
   publish(topic: string, key: GrainKey, event: unknown): Promise<number> {
     return this.#host.publish(topic, key, event);

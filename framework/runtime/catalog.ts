@@ -2,9 +2,12 @@ import type { GrainType } from '../grain/grain-type.ts';
 import type { GrainId } from '../identity/grain-id.ts';
 import { Activation } from './activation.ts';
 import type { ActivationServices } from './activation-services.ts';
+import { Listeners } from './listeners.ts';
 
 /** The activations of one silo, by partition, since partitions are what moves. */
 export class Catalog {
+  /** Those that hear broadcasts. */
+  readonly listeners = new Listeners();
   readonly #services: ActivationServices;
   readonly #partitions: (Map<GrainId, Activation> | undefined)[];
   #size = 0;
@@ -31,6 +34,7 @@ export class Catalog {
       this.#partitions[partition] = activations;
     }
     activations.set(id, activation);
+    if (type.hears) this.listeners.add(activation);
     this.#size++;
     return activation;
   }
@@ -40,6 +44,7 @@ export class Catalog {
     const activations = this.#partitions[activation.partition];
     if (activations?.get(activation.id) !== activation) return;
     activations.delete(activation.id);
+    if (activation.type.hears) this.listeners.remove(activation);
     this.#size--;
   }
 

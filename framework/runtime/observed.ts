@@ -64,6 +64,14 @@ export class ObservedObjects {
     return reference as unknown as Observation<T>;
   }
 
+  /** Makes an object of the runtime itself callable, as number 0: whoever knows the node knows its name. */
+  serve(object: object): void {
+    const id = observerId(this.#node.address, 0);
+    const mailbox = new Mailbox<Call>(LIMITS.observerCalls);
+    this.#objects.set(id, { id, object, mailbox, working: false, running: undefined });
+    this.#tellOf(id, true);
+  }
+
   /** From now on its calls fail, those that wait too; one that runs is answered. False if it was so. */
   unobserve({ $id: id }: { readonly $id: GrainId }): boolean {
     return this.#end(id, 'unobserved');

@@ -52,6 +52,11 @@ export function inProcess(options: InProcessOptions = {}): InProcessNetwork {
   return new Network(clock, maxPayloadBytes);
 }
 
+/** Whether what somebody passes as a network is one inside this process. */
+export function isInProcess(transport: Transport): transport is InProcessNetwork {
+  return transport instanceof Network;
+}
+
 class Network implements InProcessNetwork {
   readonly #clock: Clock;
   readonly #wire: Wire;
