@@ -1,4 +1,5 @@
 import type { SchemaIssue } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
 
 /**
  * What zod, valibot, arktype and others have in common: the Standard Schema interface, version 1
@@ -63,7 +64,12 @@ function told<Output>(result: StandardResult<Output>, at: string): Validated<Out
 }
 
 function issue({ path = [], message }: StandardIssue, at: string): SchemaIssue {
-  return { path: path.reduce<string>(step, at), message };
+  return { path: clipped(path.reduce<string>(step, at)), message: clipped(message) };
+}
+
+/** Parts of a path are what somebody sent: an answer must not grow with it. */
+function clipped(text: string): string {
+  return text.length <= LIMITS.issueChars ? text : `${text.slice(0, LIMITS.issueChars)}…`;
 }
 
 function step(at: string, part: PropertyKey | { readonly key: PropertyKey }): string {
