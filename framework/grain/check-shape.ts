@@ -76,15 +76,21 @@ function stepsOf(
   version: number,
 ): Map<number, StateMigration> {
   const steps = new Map<number, StateMigration>();
-  const declared = new Set(fields.flatMap(({ options: { migrate } }) => (migrate ? [migrate] : [])));
+  const declared = new Set(
+    fields.flatMap(({ options: { migrate } }) => (migrate === undefined ? [] : [migrate])),
+  );
   const [migrate, another] = declared;
   const where = `class ${Class.name}: record '${record}'`;
   if (another) throw new InvalidConfigError(`${where} has migrate on two fields; put all steps into one`);
+  if (migrate !== undefined && typeof migrate !== 'object')
+    throw new InvalidConfigError(
+      `${where}: migrate must be an object of steps: { 2: (stored) => ({ ... }) }`,
+    );
   for (const [key, step] of Object.entries(migrate ?? {})) {
     const makes = Number(key);
     if (!Number.isInteger(makes) || makes <= FIRST_VERSION || makes > version) {
       throw new InvalidConfigError(
-        `${where}: migrate has a step '${key}'; a step's name is the version that it makes, 2 to ${version}`,
+        `${where} has version ${version}, and migrate has a step '${key}'; a step is named by what it makes`,
       );
     }
     if (typeof step !== 'function')
