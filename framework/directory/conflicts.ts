@@ -4,7 +4,7 @@ import type { ControlChannel } from '../messaging/control-channel.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import { type Contender, winnerOf } from './conflict.ts';
 import type { LocalActivations } from './local-activations.ts';
-import { isUserGroup } from './process-groups.ts';
+import { isUserGroup, type Member } from './process-groups.ts';
 import type { Replicas } from './replicas.ts';
 
 export interface ConflictsOptions {
@@ -42,6 +42,8 @@ export class Conflicts {
   /** Losers whose silos have not said yet that they know. Counted: after a split there may be very many. */
   #unheard = 0;
   readonly #conceded = new Map<GrainId, Concession>();
+  /** Activations that have taken their last turn, and are being replaced by this silo's order. */
+  readonly replaced = new Map<GrainId, string>();
 
   /** Called when one more silo has said that it knows what it has lost. */
   onHeard: () => void = () => {};
@@ -87,7 +89,8 @@ export class Conflicts {
   /** Where a grain is active away from this silo; the winner's silo if in several places. */
   locate(partition: number, id: GrainId): NodeAddress | undefined {
     const { self, replicas } = this.#options;
-    const elsewhere = (replicas.find(partition)?.members(id) ?? []).filter(({ owner }) => owner !== self);
+    const isThere = ({ owner, value }: Member) => owner !== self && this.replaced.get(id) !== value.id;
+    const elsewhere = (replicas.find(partition)?.members(id) ?? []).filter(isThere);
     if (elsewhere.length < 2) return elsewhere[0]?.owner;
     return winnerOf(this.#contenders(partition, id), self)?.silo;
   }
@@ -188,6 +191,7 @@ export class Conflicts {
       .map(({ owner, value }) => ({ silo: owner, activationId: value.id, since: value.since }));
     const here = local.find(id);
     if (here) contenders.push({ silo: self, activationId: here.activationId, since: here.since });
-    return contenders;
+    const replaced = this.replaced.get(id);
+    return replaced === undefined ? contenders : contenders.filter((each) => each.activationId !== replaced);
   }
 }

@@ -202,20 +202,21 @@ export class Directory {
   /** An activation that was here is gone; one that had lost leaves the grain to another at `winner`. */
   gone(partition: number, activation: LocalActivation, winner: NodeAddress | undefined): void {
     if (winner !== undefined) this.#conflicts.conceded(activation.id, winner);
-    this.withdraw(partition, activation);
-  }
-
-  /** Takes the entry of an activation back, and tells its replicas; one of them is told by the caller. */
-  withdraw(
-    partition: number,
-    { id, activationId }: LocalActivation,
-    except?: NodeAddress,
-  ): Delta | undefined {
+    const { id, activationId } = activation;
     const delta =
       this.#replicas.find(partition) && this.#replicas.mine(partition).leave(this.#self, id, activationId);
-    if (delta) this.#spread(partition, delta, except);
+    if (delta) this.#spread(partition, delta);
     this.#oneLess(partition, id);
-    return delta;
+  }
+
+  /** This silo decides, and has an activation replaced by one elsewhere: meanwhile it does not count as one. */
+  replaces(id: GrainId, activationId: string): void {
+    this.#conflicts.replaced.set(id, activationId);
+  }
+
+  /** That is over. */
+  hasReplaced(id: GrainId): void {
+    this.#conflicts.replaced.delete(id);
   }
 
   /**
@@ -467,9 +468,9 @@ export class Directory {
     });
   }
 
-  #spread(partition: number, delta: Delta, except: NodeAddress = this.#self): void {
+  #spread(partition: number, delta: Delta): void {
     for (const silo of this.replicas(partition)) {
-      if (silo !== this.#self && silo !== except) this.#control.send(silo, 'delta', [partition, delta]);
+      if (silo !== this.#self) this.#control.send(silo, 'delta', [partition, delta]);
     }
   }
 

@@ -16,7 +16,6 @@ import { runGuarded } from './guarded-calls.ts';
 import { runKeyed } from './keyed-call.ts';
 import type { Luggage } from './luggage.ts';
 import { Mailbox } from './mailbox.ts';
-import type { Journey } from './moves.ts';
 import { isUse, type OwnTurn } from './own-turn.ts';
 import { type Household, packUp, sayGoodbye, settleIn } from './removal.ts';
 import { NO_PLACE } from './running-calls.ts';
@@ -181,10 +180,22 @@ export class Activation {
     const hook = active && this.#instance?.onDeactivate !== BARE_GRAIN.onDeactivate;
     if (hook || (this.#streams?.size ?? 0) > 0)
       await sayGoodbye(this.#household(), this.#streams, hook ? this.#reason : undefined);
-    // A stream does not start over, and what the runtime wanted of this activation is void with it.
-    const contents = active && this.#move ? await packUp(this.#household()) : undefined;
-    const waiting = this.mailbox.takeAll().filter((call) => !call.onCredit && !call.work);
-    this.#gone(waiting, active ? this.#move && { ...this.#move, contents } : undefined);
+    if (!active || !this.#move) return this.#gone(this.#rest());
+    const contents = await packUp(this.#household());
+    if (!this.#move) return this.#gone(this.#rest()); // it has lost against another meanwhile
+    this.#fallSilent();
+    this.services.depart(this, { ...this.#move, contents });
+  }
+
+  /** It has moved, or cannot: nothing more happens here. Returns the calls that wait for the next activation. */
+  end(): Call[] {
+    this.state = 'gone';
+    return this.#rest();
+  }
+
+  /** A stream does not start over, and what the runtime wanted of this activation is void with it. */
+  #rest(): Call[] {
+    return this.mailbox.takeAll().filter((call) => !call.onCredit && !call.work);
   }
 
   #household(): Household {
@@ -192,19 +203,19 @@ export class Activation {
     return { id, services, instance: this.#instance as Grain, records: this.#records, binder: this.#side };
   }
 
-  #gone(waiting: Call[], journey?: Journey): void {
-    const { events } = this.services;
+  #gone(waiting: Call[]): void {
     this.state = 'gone';
+    this.#fallSilent();
+    this.services.gone(this, waiting);
+  }
+
+  /** From now on it takes no turn. */
+  #fallSilent(): void {
+    const { events } = this.services;
+    const reason = this.#reason;
     this.timers?.end();
-    if (events.active) {
-      events.publish({
-        type: 'activationGone',
-        grain: this.id,
-        activationId: this.activationId,
-        reason: this.#reason,
-      });
-    }
-    this.services.gone(this, waiting, journey);
+    if (events.active)
+      events.publish({ type: 'activationGone', grain: this.id, activationId: this.activationId, reason });
   }
 
   /** The silo dies: nothing more happens here. */
@@ -299,9 +310,7 @@ export class Activation {
     while ((ending || this.state === 'active') && this.mailbox.waiting > 0 && !this.#freshness?.checking) {
       const now = this.services.clock.now();
       if (!this.services.mayTakeTurn(this, now) || !this.#isCurrent()) return;
-      const call = ending
-        ? this.mailbox.nextOf((each) => this.#holdsUpItsEnd(each))
-        : this.mailbox.next();
+      const call = ending ? this.mailbox.nextOf((each) => this.#holdsUpItsEnd(each)) : this.mailbox.next();
       if (!call) return;
       this.#run(call, now);
     }

@@ -32,6 +32,8 @@ export interface DispatcherOptions {
   readonly placer: Placer;
   readonly collector: Collector;
   grainType(name: string): GrainType | undefined;
+  /** Where the activation is that has won against this one, if one has. */
+  winnerOver(activation: Activation): NodeAddress | undefined;
 }
 
 /**
@@ -114,7 +116,6 @@ export class Dispatcher {
     if (now >= call.deadline) return this.#expired(call);
     const activation = catalog.find(call.partition, call.target);
     if (activation?.accept(call, now)) return this.#landed(call);
-    if (this.#moves.hold(call)) return;
     const type = this.#options.grainType(typeOf(call.target));
     if (type?.workers !== undefined) return this.#options.workers.accept(type, call, now);
     if (type === undefined && this.#options.observed.takes(call, now)) return;
@@ -177,7 +178,7 @@ export class Dispatcher {
   enterEra(departed: readonly Departure[]): void {
     for (const { silo } of departed) this.#replies.streams.lost(silo);
     this.#orders.enterEra();
-    this.#moves.enterEra();
+    this.#moves.wake();
   }
 
   // ---- other places

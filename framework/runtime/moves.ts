@@ -6,7 +6,7 @@ import { LIMITS } from '../limits.ts';
 import type { Call } from '../rpc/call.ts';
 import { isCount } from '../rpc/frames.ts';
 import type { Node } from '../rpc/node.ts';
-import { ReceivedFrames } from '../rpc/received-frames.ts';
+import type { Timer } from '../system/clock.ts';
 import type { Activation } from './activation.ts';
 import type { Catalog } from './catalog.ts';
 import { type Luggage, LuggageOffice, parseLuggage } from './luggage.ts';
@@ -20,41 +20,49 @@ export interface MovesOptions {
   readonly orders: Orders;
   readonly placer: Placer;
   grainType(name: string): GrainType | undefined;
+  /** Where the activation is that has won against this one, if one has. */
+  winnerOver(activation: Activation): NodeAddress | undefined;
   activate(type: GrainType, id: GrainId, partition: number, luggage: Luggage | undefined): void;
   dispatch(call: Call): void;
 }
 
-/** Where an activation that has just ended wants to go on, and with what. */
+/** Where an activation that takes no turn any more wants to go on, and with what. */
 export interface Journey {
   /** The name of a silo; undefined: wherever the grain's placement puts it. */
   readonly to: string | undefined;
   readonly contents: Uint8Array | undefined;
 }
 
-/** So often the primary is told where an activation wants to go, while nothing else changes. */
-const ATTEMPTS = 3;
-const NO_ANSWER = Symbol('no answer');
+/** What the silo that decides says: it goes on elsewhere, or where it was, or not now. */
+type Verdict = 'elsewhere' | 'here' | 'notNow';
+
+/** How long a move may take, with all that the cluster is busy with meanwhile, and how soon it is tried again. */
+const MOVE_MS = 10_000;
+const AGAIN_MS = 50;
 
 /**
  * Activations that move to another silo with what they have in memory.
  *
- * Nobody but the primary of its partition decides where a grain is active, also when it moves. So a move is
- * an end and a beginning: the activation ends here, then its silo tells the primary, in one message, that its
- * entry is gone and where it wants to go on. The primary believes that only while it still has the entry: a
- * message that comes late, after the grain has begun anew, finds none. From then on calls wait there for the
- * new activation, as for any that is ordered elsewhere; and until then those that come here wait here, so
- * that none overtakes.
+ * Nobody but the primary of its partition decides where a grain is active, also when it moves. An activation
+ * that has taken its last turn stays in the catalog, where calls wait for its end, and asks the primary to have
+ * it go on elsewhere; so long it is the grain's place, also for a silo that becomes primary meanwhile, and asks
+ * that one anew. The primary orders the new activation, and answers when that is there: only then the old one
+ * goes, and what has waited follows. Meanwhile the primary does not count the two as contenders.
  *
- * If anything fails in between, what was in memory is lost and nothing else: the grain begins anew at its
+ * If it does not come about in time, what was in memory is lost and nothing else: the grain begins anew at its
  * next call, from its store.
  */
 export class Moves {
   readonly #options: MovesOptions;
   readonly #office: LuggageOffice;
-  /** Calls to grains whose primary does not know yet that they have left. */
-  readonly #held = new Map<GrainId, Call[]>();
-  readonly #received = new ReceivedFrames();
-  #last = 0;
+  readonly #leaving = new Set<Activation>();
+  /** What this silo is deciding for others: asked again, it gives the same answer. */
+  readonly #deciding = new Map<GrainId, Promise<Verdict>>();
+  readonly #sleepers = new Map<Activation, () => void>();
+  /** Activations that have to wait until others have moved. */
+  readonly #queue: (() => void)[] = [];
+  #underWay = 0;
+  #stopped = false;
 
   /** Called when nothing is under way from here any more. */
   onIdle: () => void = () => {};
@@ -69,104 +77,162 @@ export class Moves {
 
   /** Grains that are under way from here. */
   get size(): number {
-    return this.#held.size + this.#office.size;
-  }
-
-  /** Keeps a call whose grain is just leaving; false when it is not, or too many wait. */
-  hold(call: Call): boolean {
-    const held = this.#held.size > 0 ? this.#held.get(call.target) : undefined;
-    if (!held || held.length >= LIMITS.mailbox) return false;
-    held.push(call);
-    return true;
+    return this.#leaving.size + this.#office.size;
   }
 
   fetch(luggage: Luggage): Promise<Uint8Array> {
     return this.#office.fetch(luggage);
   }
 
-  /** The activation has ended, and is in the catalog no more; `waiting` are the calls that it leaves. */
-  depart(activation: Activation, waiting: Call[], { to, contents }: Journey): void {
+  /** The activation takes no turn any more, and wants to go on elsewhere. */
+  async depart(activation: Activation, { to, contents }: Journey): Promise<void> {
+    const { node } = this.#options;
     const { id } = activation;
     const number = contents ? this.#office.keep(contents) : 0;
-    if (contents && number === 0) this.#lost(activation.id, 'too much is under way from here already');
-    this.#held.set(id, waiting);
-    this.#place(activation, to, [this.#options.node.address, number, to !== undefined]).then((followed) => {
-      if (!followed) this.#office.drop(number);
-      this.#release(id, waiting);
-      this.#tellIfIdle();
-    });
+    if (contents && number === 0)
+      node.events.publish({ type: 'luggageLost', grain: id, reason: 'too much is under way already' });
+    this.#leaving.add(activation);
+    const luggage: Luggage = [node.address, number, to !== undefined];
+    if (++this.#underWay > LIMITS.moves) await new Promise<void>((resolve) => this.#queue.push(resolve));
+    const verdict = await this.#goOn(activation, to, luggage);
+    this.#underWay--;
+    this.#queue.shift()?.();
+    if (verdict === 'notNow') this.#office.drop(number);
+    this.#conclude(activation, verdict === 'here' ? luggage : undefined);
+    this.#tellIfIdle();
   }
 
-  /** Who decides for a grain that is leaving may be another silo now: that one does not know of the move. */
-  enterEra(): void {
-    for (const [id, waiting] of [...this.#held]) this.#release(id, waiting);
+  /** Something has changed that may end the waiting: another era, or a loss against another activation. */
+  wake(activation?: Activation): void {
+    if (activation) this.#sleepers.get(activation)?.();
+    else for (const wakeUp of [...this.#sleepers.values()]) wakeUp();
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#office.stop();
+    this.wake();
   }
 
-  #release(id: GrainId, waiting: Call[]): void {
-    if (this.#held.get(id) !== waiting) return;
-    this.#held.delete(id);
-    for (const call of waiting) this.#options.dispatch(call);
+  /** Asks whoever decides, until there is an answer. Never rejects. */
+  async #goOn(activation: Activation, to: string | undefined, luggage: Luggage): Promise<Verdict> {
+    const { node, directory, winnerOver } = this.#options;
+    const deadline = node.clock.now() + MOVE_MS;
+    let isElsewhere = false;
+    while (!this.#stopped && !winnerOver(activation) && node.clock.now() < deadline) {
+      const primary = directory.primary(activation.partition);
+      if (primary === undefined) break;
+      const { era } = directory;
+      const asked = this.#ask(primary, activation, to, luggage);
+      // Also the answer of one that is primary no more: what it had ordered may be there.
+      void asked.then((verdict) => {
+        if (verdict !== 'elsewhere') return;
+        isElsewhere = true;
+        this.wake(activation);
+      });
+      const verdict = await this.#orWoken(activation, asked);
+      if (isElsewhere) return 'elsewhere';
+      if (verdict === 'here' && directory.era === era) return verdict;
+      if (verdict === 'notNow') await this.#orWoken(activation);
+      if (isElsewhere) return 'elsewhere';
+    }
+    return 'notNow';
+  }
+
+  #ask(
+    primary: NodeAddress,
+    activation: Activation,
+    to: string | undefined,
+    luggage: Luggage,
+  ): Promise<unknown> {
+    const { node, directory } = this.#options;
+    const { id, partition, activationId } = activation;
+    if (primary === node.address)
+      return this.#decide(activation, to, luggage, () => this.#conclude(activation));
+    const body = [id, activationId, directory.era.id, to ?? null, luggage, directory.lastDot(partition)];
+    return node.control.request(primary, 'place', body, ORDER_MS).catch(() => undefined);
+  }
+
+  /** The answer; undefined when something changes before it comes, or, if there is nothing to wait for, soon. */
+  #orWoken(activation: Activation, answer?: Promise<unknown>): Promise<unknown> {
+    return new Promise((resolve) => {
+      let timer: Timer | undefined;
+      const wakeUp = (value?: unknown) => {
+        if (this.#sleepers.get(activation) === wakeUp) this.#sleepers.delete(activation);
+        timer?.cancel();
+        resolve(value);
+      };
+      this.#sleepers.set(activation, wakeUp);
+      if (answer) answer.then(wakeUp);
+      else timer = this.#options.node.clock.after(AGAIN_MS, () => wakeUp());
+    });
+  }
+
+  /** It is gone from here; what has waited goes where it is now. May go on here itself, as ordered. */
+  #conclude(activation: Activation, here?: Luggage): void {
+    if (!this.#leaving.delete(activation)) return;
+    const { catalog, directory, activate, dispatch, winnerOver } = this.#options;
+    const { type, id, partition } = activation;
+    const waiting = activation.end();
+    catalog.remove(activation);
+    directory.gone(partition, activation, winnerOver(activation));
+    if (here && !this.#stopped) activate(type, id, partition, here);
+    for (const call of waiting) dispatch(call);
   }
 
   #tellIfIdle(): void {
     if (this.size === 0) this.onIdle();
   }
 
-  /** Tells the primary. Whether the grain goes on with its luggage, as far as is known; never rejects. */
-  async #place(activation: Activation, to: string | undefined, luggage: Luggage): Promise<boolean> {
-    const { directory, node } = this.#options;
-    const { id, partition, activationId } = activation;
-    const { era } = directory;
-    const primary = directory.primary(partition);
-    const delta = directory.withdraw(partition, activation, primary);
-    if (primary === undefined) return false;
-    if (primary === node.address) return this.#decide(id, partition, to, luggage);
-    const body = [id, activationId, era.id, ++this.#last, to ?? null, luggage, delta ?? null];
-    for (let attempt = 0; attempt < ATTEMPTS && directory.era === era; attempt++) {
-      const answer = await node.control.request(primary, 'place', body, ORDER_MS).catch(() => NO_ANSWER);
-      if (answer !== NO_ANSWER) return answer === true;
-    }
-    return false;
-  }
+  // ---- deciding
 
-  /** Another silo's activation has ended, and wants to go on elsewhere. */
-  #asked(from: NodeAddress, body: unknown): boolean {
+  /** Another silo's activation wants to go on elsewhere. */
+  #asked(from: NodeAddress, body: unknown): Verdict | Promise<Verdict> {
     const { directory, node } = this.#options;
-    const [id, activationId, era, number, to, luggage, delta] = Array.isArray(body) ? body : [];
-    if (typeof id !== 'string' || typeof activationId !== 'string' || !isCount(number)) return false;
-    if (!this.#received.take(from, number)) return true; // it has been followed, if it could be
-    const partition = directory.partitionOf(id);
-    const wasThere = directory.hasEntry(partition, from, { id, activationId });
-    if (delta) directory.learn(partition, delta, from);
-    const decides = era === directory.era.id && directory.primary(partition) === node.address;
+    const [id, activationId, era, to, luggage, lastDot] = Array.isArray(body) ? body : [];
     const parsed = parseLuggage(luggage);
-    if (!decides || !wasThere || !parsed) return false;
-    return this.#decide(id, partition, typeof to === 'string' ? to : undefined, parsed);
+    if (typeof id !== 'string' || typeof activationId !== 'string' || !isCount(lastDot) || !parsed)
+      return 'notNow';
+    const partition = directory.partitionOf(id);
+    if (era !== directory.era.id || directory.primary(partition) !== node.address) return 'notNow';
+    const deciding = this.#deciding.get(id);
+    if (deciding) return deciding;
+    const place = directory.locate(partition, id);
+    if (place !== undefined && place !== from) return 'elsewhere';
+    // One whose entry is gone is gone itself: this is a late word of it.
+    if (!directory.hasEntry(partition, from, { id, activationId })) return 'notNow';
+    const name = typeof to === 'string' ? to : undefined;
+    const leave = () => directory.retract(partition, id, from, lastDot);
+    const verdict = this.#decide({ id, partition, activationId }, name, parsed, leave);
+    this.#deciding.set(id, verdict);
+    return verdict.finally(() => this.#deciding.delete(id));
   }
 
-  /** This silo is the primary. False when the grain cannot go on now: it begins anew at its next call. */
-  #decide(id: GrainId, partition: number, to: string | undefined, luggage: Luggage): boolean {
-    const { directory, catalog, orders, placer, node, grainType, activate } = this.#options;
-    const present = catalog.find(partition, id);
-    if (!directory.isOpen(partition) || (present && present.state !== 'gone')) return false;
-    if (orders.waitingFor(id) || directory.locate(partition, id) !== undefined) return false;
+  /** This silo is the primary. `leave`: the old activation is gone, from the directory's point of view. */
+  async #decide(
+    { id, partition, activationId }: Pick<Activation, 'id' | 'partition' | 'activationId'>,
+    to: string | undefined,
+    luggage: Luggage,
+    leave: () => void,
+  ): Promise<Verdict> {
+    const { directory, orders, placer, node, grainType, activate } = this.#options;
+    if (!directory.isOpen(partition) || orders.waitingFor(id)) return 'notNow';
     const type = grainType(typeOf(id));
     let silo = to === undefined ? undefined : placer.find(to, id);
     try {
       silo ??= placer.choose(type, id, partition, luggage[0]);
     } catch {
-      return false; // the next call is told why
+      return 'notNow'; // the next call is told why
     }
-    if (silo === node.address) activate(type as GrainType, id, partition, luggage);
-    else void orders.give(id, partition, silo, [], luggage);
-    return true;
-  }
-
-  #lost(grain: GrainId, reason: string): void {
-    this.#options.node.events.publish({ type: 'luggageLost', grain, reason });
+    if (silo === luggage[0]) return 'here';
+    if (silo === node.address) {
+      leave();
+      activate(type as GrainType, id, partition, luggage);
+      return 'elsewhere';
+    }
+    directory.replaces(id, activationId);
+    const followed = await orders.give(id, partition, silo, [], luggage, leave);
+    directory.hasReplaced(id);
+    return followed ? 'elsewhere' : 'notNow';
   }
 }

@@ -52,14 +52,18 @@ export class Orders {
     return this.#waiting.get(id);
   }
 
-  /** Has a grain activated on a silo; `waiting` and who comes later wait for that. */
+  /**
+   * Has a grain activated on a silo; `waiting` and who comes later wait for that. Resolves to whether it has
+   * been; `leave` is called just before that is taken in, when the grain leaves another place for it.
+   */
   async give(
     target: GrainId,
     partition: number,
     silo: NodeAddress,
     waiting: Call[],
     luggage?: Luggage,
-  ): Promise<void> {
+    leave: () => void = () => {},
+  ): Promise<boolean> {
     const { directory, outbound, dispatch } = this.#options;
     const { control, clock } = this.#options.node;
     this.#waiting.set(target, waiting);
@@ -73,8 +77,11 @@ export class Orders {
       await sleep(clock, REFUSED_MS);
       delta = await ask().catch(() => NO_ANSWER);
     }
-    if (delta !== NO_ANSWER && delta) directory.learn(partition, delta, silo);
-    else delta = undefined;
+    const followed = delta !== NO_ANSWER && Boolean(delta);
+    if (followed) {
+      leave();
+      directory.learn(partition, delta, silo);
+    }
     const again = () => {
       if (this.#waiting.get(target) !== waiting) return;
       this.#waiting.delete(target);
@@ -82,8 +89,9 @@ export class Orders {
     };
     // Refused: the silo is in another era, which this one will hear of; or it is gone, which this one will
     // notice.
-    if (delta || directory.era !== era) again();
+    if (followed || directory.era !== era) again();
     else clock.after(REFUSED_MS, again);
+    return followed;
   }
 
   /**

@@ -178,7 +178,7 @@ export class SiloRuntime {
         if (activation?.activationId !== activationId) return;
         this.#losers.set(activation, winner);
         activation.deactivate('conflict');
-        this.dispatcher.moves.wake();
+        this.dispatcher.moves.wake(activation);
       },
       prevail: (id) => find(id)?.doubt(),
     };

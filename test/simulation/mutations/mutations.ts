@@ -64,8 +64,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'calls that wait in an activation that ends are forgotten',
     file: 'framework/runtime/activation.ts',
-    replace: 'const waiting = this.mailbox.takeAll().filter((call) => !call.onCredit && !call.work);',
-    by: 'this.mailbox.takeAll();\n    this.#gone([]);',
+    replace: 'return this.mailbox.takeAll().filter((call) => !call.onCredit && !call.work);',
+    by: 'this.mailbox.takeAll();\n    return [];',
     caughtBy: 'no answer by the deadline',
     seeds: [1, 3, 4],
   },
