@@ -48,22 +48,27 @@ export class BoundGroups {
 
   async publish<T = unknown>(group: string, ...call: GroupCall<T>): Promise<number> {
     const [method, ...given] = call as readonly [method: string, ...args: unknown[]];
-    if (!isMethodName(method)) {
+    if (!isMethodName(method) || method === '') {
       throw new MethodNotFoundError(`group '${group}': '${String(method)}' cannot be a method's name`);
     }
     // Taken now: the caller may change them while the members are asked for.
     const args = copy(given, 'args');
     const ids = await this.#groups.members(group);
-    const sent = ids.map((target) =>
-      this.#caller.invoke({
-        ...{ target, method, args, options: { oneWay: true } },
-        spec: this.#specOf(target, method),
-      }),
-    );
+    const sent = ids.map((target) => this.#send(target, method, args));
     const outcomes = await Promise.allSettled(sent);
     const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
     if (refused[0] && refused.length === outcomes.length) throw refused[0].reason;
     return outcomes.length - refused.length;
+  }
+
+  async #send(target: GrainId, method: string, args: readonly unknown[]): Promise<void> {
+    const spec = this.#specOf(target, method);
+    if (spec?.stream) {
+      throw new MethodNotFoundError(`${target}.${method} is a stream, which needs a reader`, {
+        grain: target,
+      });
+    }
+    await this.#caller.invoke({ target, method, spec, args, options: { oneWay: true } });
   }
 
   #references(ids: readonly GrainId[]): GrainRef<Grain>[] {

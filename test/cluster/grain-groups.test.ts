@@ -1,13 +1,61 @@
-import { Grain, type GrainRef, type GroupUpdate, grain, InvalidConfigError, method } from 'granary';
+import {
+  Grain,
+  type GrainRef,
+  type GroupUpdate,
+  grain,
+  InvalidConfigError,
+  mapGrains,
+  method,
+} from 'granary';
 import { TestCluster } from 'granary/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { failure } from '../support/places.ts';
 
 @grain()
 class Player extends Grain {
+  poked: unknown[] = [];
+
   @method()
   async name(): Promise<string> {
     return this.key;
+  }
+
+  @method()
+  async poke(what: unknown): Promise<void> {
+    this.poked.push(what);
+    // Nobody sees what they share, if anything: this one changes it.
+    if (Array.isArray(what)) what.push(this.key);
+  }
+
+  @method()
+  async pokes(): Promise<unknown[]> {
+    return this.poked;
+  }
+
+  @method()
+  async join(group: string): Promise<string[]> {
+    await this.context.groups.join(group);
+    return ids(await this.context.groups.members(group));
+  }
+
+  @method()
+  async leave(group: string): Promise<void> {
+    await this.context.groups.leave(group);
+  }
+
+  @method()
+  async pokeAll(group: string): Promise<number> {
+    return this.context.groups.publish<Player>(group, 'poke', this.key);
+  }
+
+  @method()
+  async end(): Promise<void> {
+    this.context.deactivate();
+  }
+
+  @method()
+  async *letters(): AsyncGenerator<string> {
+    yield* this.key;
   }
 }
 
@@ -117,4 +165,152 @@ test('in a split each side sees its own members, and after it all see all', asyn
   for (const silo of ['a', 'b']) {
     await expect.poll(() => members(silo)).toEqual(['Player/a', 'Player/b', 'Player/b2']);
   }
+});
+
+describe('publishing to a group', () => {
+  let cluster: TestCluster;
+  const player = (key: string | number) => cluster.grain(Player, key);
+  beforeAll(async () => {
+    cluster = await TestCluster.start({ grains: [Player], silos: ['a', 'b', 'c'] });
+  });
+  afterAll(() => cluster[Symbol.asyncDispose]());
+
+  const poked = (key: string | number) => expect.poll(() => player(key).pokes(), { interval: 5 });
+  const groups = (silo: string) => cluster.silo(silo).groups;
+
+  test('calls every member once, from any silo, and tells how many', async () => {
+    expect(await groups('a').publish<Player>('some', 'poke', 1)).toBe(0);
+    const keys = ['u', 'v', 'w', 'x'];
+    for (const [i, key] of keys.entries()) {
+      await groups(cluster.names[i % 3] as string).join('some', player(key));
+      await groups('a').join('some', player(key)); // also from here: it is a member all the same
+    }
+    for (const silo of cluster.names) {
+      expect(await groups(silo).publish<Player>('some', 'poke', silo)).toBe(4);
+    }
+    for (const key of keys) await poked(key).toEqual(cluster.names);
+  });
+
+  test('gives each member a copy of its own, of what the arguments were', async () => {
+    for (const key of ['1', '2']) await groups('a').join('copies', player(`copy-${key}`));
+    const what = ['x'];
+    const sent = groups('b').publish('copies', 'poke', what);
+    what.push('changed');
+    expect(await sent).toBe(2);
+    await poked('copy-1').toEqual([['x', 'copy-1']]);
+    await poked('copy-2').toEqual([['x', 'copy-2']]);
+  });
+
+  test('reaches a thousand members, once each', async () => {
+    const keys = Array.from({ length: 1_000 }, (_, n) => `many-${n}`);
+    await Promise.all(keys.map((key) => groups('a').join('many', player(key))));
+    expect(await groups('c').publish<Player>('many', 'poke', 'all')).toBe(1_000);
+    const items = await mapGrains(keys.map(player), async (ref) => {
+      await expect.poll(() => ref.pokes(), { interval: 5 }).toEqual(['all']);
+    });
+    expect(items.filter((item) => 'error' in item)).toEqual([]);
+  });
+
+  test('reaches a grain that is not active: a member is a reference, and it is activated', async () => {
+    await groups('a').join('sleepers', player('sleeper'));
+    await player('sleeper').poke('before');
+    await player('sleeper').end();
+    expect(await groups('b').publish<Player>('sleepers', 'poke', 'awake')).toBe(1);
+    await poked('sleeper').toEqual(['awake']);
+  });
+
+  test('reaches observers that are members, and the gone ones keep nobody from it', async () => {
+    const heard: string[] = [];
+    const watcher = cluster.client.observe({ poke: (what: string) => void heard.push(what) });
+    const gone = cluster.client.observe({ poke: () => {} });
+    for (const ref of [watcher, gone]) await groups('a').join('mixed', ref);
+    await groups('a').join('mixed', player('mixed'));
+    cluster.client.unobserve(gone);
+    expect(await groups('b').publish('mixed', 'poke', 'everybody')).toBe(3);
+    await poked('mixed').toEqual(['everybody']);
+    await expect.poll(() => heard).toEqual(['everybody']);
+  });
+
+  test('is there for grains, which join and leave themselves', async () => {
+    expect(await player('own-1').join('own')).toEqual(['Player/own-1']);
+    expect(await player('own-2').join('own')).toEqual(['Player/own-1', 'Player/own-2']);
+    expect(await player('own-1').pokeAll('own')).toBe(2); // itself as well, after this turn
+    await poked('own-1').toEqual(['own-1']);
+    await poked('own-2').toEqual(['own-1']);
+    await player('own-1').leave('own');
+    expect(ids(await groups('a').members('own'))).toEqual(['Player/own-2']);
+  });
+
+  test('refuses what cannot be sent to anybody, and tells why', async () => {
+    await groups('a').join('strict', player('strict'));
+    const publish = (...call: [string, ...unknown[]]) => failure(groups('a').publish('strict', ...call));
+    expect(await publish('poke', () => {})).toMatchObject({ code: 'NOT_SERIALIZABLE', path: 'args[0]' });
+    for (const name of ['$poke', 'then', '']) {
+      expect(await publish(name)).toMatchObject({ code: 'METHOD_NOT_FOUND' });
+    }
+    expect(await publish('letters')).toMatchObject({ code: 'METHOD_NOT_FOUND' });
+    expect(await failure(groups('a').publish('', 'poke'))).toBeInstanceOf(InvalidConfigError);
+    for (const member of [undefined, {}, { $id: 'x' }, player('x').name]) {
+      expect(await failure(groups('a').join('strict', member as never))).toBeInstanceOf(InvalidConfigError);
+    }
+    // That there is no such method only the member's silo knows.
+    expect(await groups('a').publish('strict', 'unknown')).toBe(1);
+  });
+});
+
+test('in a split, publishing reaches the members of its side, and after it all; a crash takes its own', async () => {
+  await using cluster = await TestCluster.start({ grains: [Player], silos: ['a', 'b', 'c'] });
+  const publish = (silo: string) => cluster.silo(silo).groups.publish<Player>('split', 'poke', silo);
+  const size = (silo: string, members: number) =>
+    expect.poll(async () => (await cluster.silo(silo).groups.members('split')).length).toBe(members);
+  for (const name of cluster.names)
+    await cluster.silo(name).groups.join('split', cluster.grain(Player, name));
+  cluster.partition(['a'], ['b', 'c']);
+  await cluster.settled();
+  await size('a', 1);
+  await size('b', 2);
+  expect([await publish('a'), await publish('b')]).toEqual([1, 2]);
+  cluster.heal();
+  await cluster.settled();
+  for (const name of cluster.names) await size(name, 3);
+  expect(await publish('c')).toBe(3);
+  await expect.poll(() => cluster.grain(Player, 'a').pokes()).toContain('c');
+  cluster.crash('b');
+  await cluster.settled();
+  await size('a', 2);
+  expect(await publish('c')).toBe(2);
+});
+
+describe('mapGrains', () => {
+  test.each(['a client', 'a silo', 'a grain'])('calls the grains of %s', async (who) => {
+    @grain()
+    class Census extends Grain {
+      @method()
+      async names(count: number): Promise<string[]> {
+        const refs = Array.from({ length: count }, (_, n) => this.grain(Player, `m-${n}`));
+        const items = await mapGrains(refs, (ref) => ref.name(), { concurrency: 7 });
+        return items.flatMap((item) => ('error' in item ? [] : [`${item.ref.$id}=${item.value}`]));
+      }
+
+      @method()
+      async slow(refs: GrainRef<Player>[]): Promise<string[]> {
+        const items = await mapGrains(refs, (ref) => ref.name());
+        return items.map((item) => ('error' in item ? (item.error as { code: string }).code : item.value));
+      }
+    }
+    await using cluster = await TestCluster.start({ grains: [Player, Census], silos: ['a', 'b'] });
+    const expected = Array.from({ length: 40 }, (_, n) => `Player/m-${n}=m-${n}`);
+    if (who === 'a grain') {
+      expect(await cluster.grain(Census, 'x').names(40)).toEqual(expected);
+      const one = cluster.grain(Census, 'y');
+      // The calls belong to the turn: one that comes back to it is refused, the others are not touched.
+      const refs = [cluster.grain(Player, 'p'), one as unknown as GrainRef<Player>];
+      expect(await one.slow(refs)).toEqual(['p', 'METHOD_NOT_FOUND']);
+      return;
+    }
+    const place = who === 'a silo' ? cluster.silo('a') : cluster;
+    const refs = Array.from({ length: 40 }, (_, n) => place.grain(Player, `m-${n}`));
+    const items = await mapGrains(refs, (ref) => ref.name(), { concurrency: 7 });
+    expect(items.map((item) => 'value' in item && `${item.ref.$id}=${item.value}`)).toEqual(expected);
+  });
 });
