@@ -38,6 +38,23 @@ describe('the samples print what they promise', () => {
     ]);
   });
 
+  test('state-versions', async () => {
+    expect(await outputOf('state-versions.ts')).toEqual([
+      'first: ada has 1.5 euros',
+      'second: ada has 3.5 euros, after 1 deposits here',
+      'first again: ada has 4.5 euros',
+      'second again: ada has 4.75 euros, after 2 deposits here',
+      'third: ada has 500 cents, after 3 deposits',
+      'first, too late: STATE_VERSION: 2 is stored, 1 is known',
+    ]);
+  });
+
+  test('idempotency', async () => {
+    const [without, withKeys] = await outputOf('idempotency.ts');
+    expect(without).toMatch(/^100 orders, each made until it is answered: 1[1-9]\d tickets sold$/);
+    expect(withKeys).toBe('the same with a key for each order: 100 tickets sold');
+  });
+
   test('bank', async () => {
     expect(await outputOf('bank/main.ts')).toEqual([
       'rent: moved; ada has 30.00, bob has 70.00',
