@@ -26,7 +26,8 @@ export function checkFields(
     if (member.startsWith('#'))
       throw new InvalidConfigError(`${where}: a private field cannot be read by the store; remove the '#'`);
     const descriptor = propertyAlong(Class.prototype, member);
-    if (descriptor) {
+    // Of an `accessor` field, or of a getter and a setter: what can be read and written can be saved.
+    if (descriptor && !(descriptor.get && descriptor.set)) {
       const remedy =
         typeof descriptor.value === 'function' ? 'use @method() for methods' : 'decorate the field behind it';
       throw new InvalidConfigError(`${where}: it is no field; ${remedy}`);

@@ -1,3 +1,4 @@
+import { InvalidConfigError } from '../errors.ts';
 import type { ArgumentsOf, ArgumentsSchema } from './arguments-schema.ts';
 import { type ClassRecord, type MemberRecord, recordIn, recordOf, type StandardContext } from './metadata.ts';
 import type { GrainOptions, MethodOptions, StateOptions } from './options.ts';
@@ -27,14 +28,20 @@ export interface CheckedMethodDecoration<Args extends readonly unknown[]> {
   (target: object, member: string | symbol, descriptor: { value?: (...args: Args) => unknown }): void;
 }
 
-/** What stands before a field. */
+/** What stands before a field, an `accessor` field too. */
 export interface FieldDecoration {
   (field: undefined, context: ClassFieldDecoratorContext): void;
+  <This, Value>(
+    accessor: ClassAccessorDecoratorTarget<This, Value>,
+    context: ClassAccessorDecoratorContext<This, Value>,
+  ): void;
   (target: object, member: string | symbol, descriptor?: PropertyDescriptor): void;
 }
 
 /** Makes a class a grain class, with options of its own. */
-export function grain(options: GrainOptions = {}): ClassDecoration {
+export function grain(options?: GrainOptions): ClassDecoration;
+export function grain(options: GrainOptions = {}, ...more: unknown[]): ClassDecoration {
+  checkCalled('@grain', options, more);
   return (target: object, context?: StandardContext): void => {
     const record = context === undefined ? recordOf(target) : recordIn('@grain', context);
     record.grain = options;
@@ -49,7 +56,8 @@ export function method<const Schema extends ArgumentsSchema>(
   options: MethodOptions & { readonly args: Schema },
 ): CheckedMethodDecoration<ArgumentsOf<Schema>>;
 export function method(options?: MethodOptions): MethodDecoration;
-export function method(options: MethodOptions = {}): MethodDecoration {
+export function method(options: MethodOptions = {}, ...more: unknown[]): MethodDecoration {
+  checkCalled('@method', options, more);
   return memberDecorator('@method', options, (record) => record.methods);
 }
 
@@ -57,7 +65,9 @@ export function method(options: MethodOptions = {}): MethodDecoration {
  * Makes a field part of the grain's persisted state. Its initializer is the default, also for records written
  * before the field existed.
  */
-export function state(options: StateOptions = {}): FieldDecoration {
+export function state(options?: StateOptions): FieldDecoration;
+export function state(options: StateOptions = {}, ...more: unknown[]): FieldDecoration {
+  checkCalled('@state', options, more);
   return memberDecorator('@state', options, (record) => record.fields);
 }
 
@@ -67,6 +77,7 @@ export function state(options: StateOptions = {}): FieldDecoration {
  * a `@method()` as well.
  */
 export function reminder(name?: string, options: ReminderOptions = {}): MethodDecoration {
+  checkCalled('@reminder', name);
   return memberDecorator('@reminder', { ...options, name }, (record) => record.reminders);
 }
 
@@ -76,7 +87,19 @@ export function reminder(name?: string, options: ReminderOptions = {}): MethodDe
  * `@method()` as well.
  */
 export function subscribe(topic: string, options: SubscribeOptions = {}): MethodDecoration {
+  checkCalled('@subscribe', topic);
   return memberDecorator('@subscribe', { ...options, topic }, (record) => record.subscriptions);
+}
+
+/**
+ * Without parentheses a decorator is handed the class or member in place of its options, and would decorate
+ * nothing. Only the type check sees that otherwise, which few tools that run TypeScript do.
+ */
+function checkCalled(decorator: string, first: unknown, more: readonly unknown[] = []): void {
+  const isPrototype = typeof first === 'object' && first !== null && Object.hasOwn(first, 'constructor');
+  if (typeof first !== 'function' && !isPrototype && more.length === 0) return;
+  const needed = decorator === '@subscribe' ? `${decorator}('topic')` : `${decorator}()`;
+  throw new InvalidConfigError(`${decorator} stands without parentheses; write ${needed}`);
 }
 
 /** A decorator that adds the member to one of its class's lists. */
