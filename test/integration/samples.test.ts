@@ -55,6 +55,33 @@ describe('the samples print what they promise', () => {
     expect(withKeys).toBe('the same with a key for each order: 100 tickets sold');
   });
 
+  test('observers', async () => {
+    expect(await outputOf('observers.ts')).toEqual([
+      'ada sees it at the depot',
+      'bob sees it at the depot',
+      'ada sees it at the bridge',
+      'bob sees it at the bridge',
+      '2 told, 0 forgotten',
+      'ada sees it at the door',
+      '1 told, 1 forgotten',
+    ]);
+  });
+
+  test('groups', async () => {
+    const readings = (interval: number) => [
+      `Sensor/1/1: every ${interval} s`,
+      `Sensor/1/2: every ${interval} s`,
+      'Sensor/1/3: Error: no current',
+      `Sensor/1/4: every ${interval} s`,
+    ];
+    expect(await outputOf('groups.ts')).toEqual([
+      ...readings(60),
+      'in the south, too, 4 are known',
+      '4 sensors told',
+      ...readings(5),
+    ]);
+  });
+
   test('bank', async () => {
     expect(await outputOf('bank/main.ts')).toEqual([
       'rent: moved; ada has 30.00, bob has 70.00',
