@@ -14,9 +14,11 @@ import { Node } from './rpc/node.ts';
 import { Outbound } from './rpc/outbound.ts';
 import { RootCaller } from './rpc/root-caller.ts';
 import { ObservedObjects } from './runtime/observed.ts';
-import { checkClientOptions, type NodeOptions } from './silo-options.ts';
+import { checkClientOptions, eventLogOf, type NodeOptions } from './silo-options.ts';
 import { systemClock } from './system/clock.ts';
 import { systemRandom } from './system/random.ts';
+import { ClientTopics } from './topics/client-topics.ts';
+import type { EventLogSession } from './topics/event-log.ts';
 import type { Transport } from './transport/transport.ts';
 
 export interface ClientOptions extends NodeOptions {
@@ -36,6 +38,7 @@ export class Client {
   readonly #outbound: Outbound;
   readonly #root: RootCaller;
   readonly #observed: ObservedObjects;
+  #topics: ClientTopics | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(node: Node, callTimeoutMs: number, interceptors: readonly OutgoingInterceptor[]) {
@@ -81,6 +84,13 @@ export class Client {
       callTimeoutMs,
       interceptors.outgoing,
     );
+    try {
+      const session = await eventLogOf(options)?.open({ cluster: clusterName, clock });
+      client.#openTopics(session, callTimeoutMs);
+    } catch (error) {
+      await client.close();
+      throw error;
+    }
     await client.#cluster.refresh();
     return client;
   }
@@ -110,6 +120,22 @@ export class Client {
     return this.#observed.unobserve(observer);
   }
 
+  /**
+   * Puts an event into a topic. Resolves to its number when the log has it. Rejects with `EventLogError` when
+   * it has not said so after `callTimeoutMs`: then the log may have it, or not.
+   */
+  async publish(topic: string, key: GrainKey, event: unknown): Promise<number> {
+    return (this.#topics as ClientTopics).publish(topic, key, event);
+  }
+
+  /**
+   * Sends an event to those grains that hear broadcasts of the topic and are active now: at most once, in no
+   * log. Resolves to the number of silos that it was sent to.
+   */
+  async broadcast(topic: string, event: unknown): Promise<number> {
+    return (this.#topics as ClientTopics).broadcast(topic, event);
+  }
+
   /** This client's address on the network. */
   get address(): NodeAddress {
     return this.#node.address;
@@ -137,6 +163,7 @@ export class Client {
       this.#cluster.stop();
       this.#outbound.stop();
       this.#observed.close();
+      await this.#topics?.close();
       await this.#node.close();
     })();
     return this.#closing;
@@ -144,5 +171,10 @@ export class Client {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #openTopics(session: EventLogSession | undefined, callTimeoutMs: number): void {
+    const parts = { node: this.#node, cluster: this.#cluster, caller: this.#root };
+    this.#topics = new ClientTopics({ ...parts, session, callTimeoutMs });
   }
 }

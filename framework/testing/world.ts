@@ -3,12 +3,15 @@ import type { Silo } from '../silo.ts';
 import type { SiloOptions } from '../silo-options.ts';
 import type { GrainStore } from '../storage/grain-store.ts';
 import type { Clock } from '../system/clock.ts';
+import type { EventLog } from '../topics/event-log.ts';
 import type { Transport } from '../transport/transport.ts';
 
 /** What a silo or a client gets that starts in a world. */
 export interface Doors extends Pick<SiloOptions, 'clock' | 'random' | 'onEvent'> {
   readonly transport: Transport;
   readonly stores: Readonly<Record<string, GrainStore>>;
+  /** The log of events, when the network is not one that has its own. */
+  readonly topics?: EventLog;
 }
 
 /** Where a test cluster lives: in this process and in real time, or in a simulation. */

@@ -6,6 +6,9 @@ export interface MemoryLogOptions {
   readonly maxEvents: number;
 }
 
+/** What an append or a write has changed. */
+export type Change = { readonly topic: string; readonly shard: number } | { readonly cell: CellName };
+
 interface Topic {
   readonly shards: Stored[][];
   /** The number of each id, in the order in which they came. */
@@ -26,7 +29,7 @@ export class MemoryLog {
   readonly #options: MemoryLogOptions;
   readonly #topics = new Map<string, Topic>();
   readonly #cells = new Map<string, Cell>();
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(change: Change) => void>();
   #revision = 0;
 
   constructor(options: MemoryLogOptions) {
@@ -34,7 +37,7 @@ export class MemoryLog {
   }
 
   /** Told of every change. Returns how to stop. */
-  onChange(listener: () => void): () => void {
+  onChange(listener: (change: Change) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -51,7 +54,7 @@ export class MemoryLog {
     topic.ids.set(id, seq);
     this.#shard(topic, shard).push({ seq, key, data: data.slice(), publishedAt: now });
     if (++topic.size > this.#options.maxEvents) this.#dropOldest(topic);
-    this.#changed();
+    this.#changed({ topic: name, shard });
     return seq;
   }
 
@@ -94,7 +97,7 @@ export class MemoryLog {
     const text = textOf(name);
     this.#cells.delete(text); // so that those changed last are the last
     this.#cells.set(text, { name: [...name], data: data?.slice() ?? NOTHING, revision: ++this.#revision });
-    this.#changed();
+    this.#changed({ cell: name });
     return this.#revision;
   }
 
@@ -131,8 +134,8 @@ export class MemoryLog {
     topic.ids.delete(oldest as string);
   }
 
-  #changed(): void {
-    for (const listener of [...this.#listeners]) listener();
+  #changed(change: Change): void {
+    for (const listener of [...this.#listeners]) listener(change);
   }
 }
 

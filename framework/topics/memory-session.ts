@@ -1,13 +1,13 @@
 import type { Clock, Timer } from '../system/clock.ts';
 import type { Cell, CellName, EventLogSession, LoggedEvent, LogReader, NewEvent } from './event-log.ts';
-import type { MemoryLog } from './memory-log.ts';
+import type { Change, MemoryLog } from './memory-log.ts';
 
 /** How a node reaches a log in memory: at once, or over a network that loses and delays. */
 export interface Road {
   /** Asks something of the log. */
   ask<T>(changes: boolean, act: () => T): Promise<T>;
   /** Calls back when the log may have changed; may be late, and may be forgotten. */
-  onChange(wake: () => void): () => void;
+  onChange(wake: (change: Change) => void): () => void;
 }
 
 /** How long a reader waits before it looks again, in case it was not told of a change. */
@@ -25,8 +25,8 @@ export class MemorySession implements EventLogSession {
     this.#log = log;
     this.#road = road;
     this.#clock = clock;
-    this.#stopListening = road.onChange(() => {
-      for (const reader of this.#readers) reader.wake();
+    this.#stopListening = road.onChange((change) => {
+      for (const reader of this.#readers) if (reader.awaits(change)) reader.wake();
     });
   }
 
@@ -55,6 +55,7 @@ export class MemorySession implements EventLogSession {
       take: (from, max) => this.#log.after(topic, shard, from, max),
       count: (from) => this.#log.countAfter(topic, shard, from),
       place: (event) => event.seq,
+      awaits: (change) => 'topic' in change && change.topic === topic && change.shard === shard,
     });
   }
 
@@ -71,6 +72,7 @@ export class MemorySession implements EventLogSession {
       take: (from, max) => this.#log.cellsAfter(prefix, from).slice(0, max),
       count: (from) => this.#log.cellsAfter(prefix, from).length,
       place: (cell) => cell.revision,
+      awaits: (change) => 'cell' in change && prefix.every((part, at) => change.cell[at] === part),
     });
   }
 
@@ -96,6 +98,7 @@ interface Source<Item> {
   take(after: number, max: number): readonly Item[];
   count(after: number): number;
   place(item: Item): number;
+  awaits(change: Change): boolean;
 }
 
 class MemoryReader<Item extends Sized> implements LogReader<Item> {
@@ -135,6 +138,10 @@ class MemoryReader<Item extends Sized> implements LogReader<Item> {
 
   pending(): Promise<number> {
     return this.#road.ask(false, () => this.#source.count(this.#after));
+  }
+
+  awaits(change: Change): boolean {
+    return this.#source.awaits(change);
   }
 
   wake(): void {

@@ -1,15 +1,18 @@
 import type { Client } from '../../client.ts';
+import { LIMITS } from '../../limits.ts';
 import type { RuntimeEvent } from '../../observability/events.ts';
 import type { SiloRuntime } from '../../runtime/silo-runtime.ts';
 import { runtimeOf, type Silo } from '../../silo.ts';
 import type { GrainStore } from '../../storage/grain-store.ts';
 import type { Clock } from '../../system/clock.ts';
+import { MemoryLog } from '../../topics/memory-log.ts';
 import { disagreements, type RunningSilo } from '../agreement.ts';
 import { Invariants } from '../invariants/invariants.ts';
 import type { Observation, WorldEvent } from '../invariants/observation.ts';
 import { Cuts, type Doors, type World } from '../world.ts';
 import { checkConditions } from './check-options.ts';
 import { Engine } from './engine.ts';
+import { simulatedLog } from './event-log.ts';
 import { History } from './history.ts';
 import { Host } from './host.ts';
 import { type NetworkConditions, QUIET, SimulatedNetwork } from './network.ts';
@@ -54,6 +57,7 @@ export class Simulation implements World {
   readonly #invariants: Invariants;
   readonly #stores: Readonly<Record<string, GrainStore>>;
   readonly #site: StoreSite;
+  readonly #log = new MemoryLog({ shards: LIMITS.topicShards, maxEvents: 1_000_000 });
   readonly #hosts = new Map<string, Host>();
   readonly #cuts = new Cuts();
   #hostCount = 0;
@@ -89,7 +93,8 @@ export class Simulation implements World {
     });
     const onEvent = (event: RuntimeEvent) => this.observe(host, event);
     const transport = this.network.at(host);
-    return { clock, random, transport, onEvent, stores: Object.fromEntries(stores) };
+    const topics = simulatedLog(this.#site, host, this.#log);
+    return { clock, random, transport, onEvent, stores: Object.fromEntries(stores), topics };
   }
 
   /** The process ends; its connections close, unless its machine is gone with it: then nobody hears of it. */

@@ -1,0 +1,174 @@
+import { type DeadLetter, type EventMeta, Grain, grain, method, subscribe } from 'granary';
+import { type SimulatedCluster, simulate } from 'granary/testing';
+import { beforeEach, expect, test } from 'vitest';
+import { seeds } from '../support/seeds.ts';
+
+interface Handled {
+  readonly by: string;
+  readonly key: string;
+  readonly value: number;
+  readonly seq: number;
+}
+
+interface Published {
+  readonly key: string;
+  readonly value: number;
+  /** Undefined: nobody knows whether the log has it. */
+  readonly seq: number | undefined;
+}
+
+/** Turns of handlers that have ended well, in the order of their ends. */
+let handled: Handled[] = [];
+
+/** A value that no handler can bear. */
+const isPoison = (value: number) => value % 17 === 16;
+
+beforeEach(() => {
+  handled = [];
+});
+
+class Recorder extends Grain {
+  protected async record(value: number, { key, seq }: EventMeta): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
+    if (isPoison(value)) throw new RangeError(`${value} is poison`);
+    if (Math.random() < 0.05) throw new Error('a slip');
+    handled.push({ by: this.context.id, key, value, seq });
+  }
+}
+
+@grain()
+class Ledger extends Recorder {
+  @subscribe('orders', { tries: 4 })
+  async ordered(value: number, meta: EventMeta): Promise<void> {
+    await this.record(value, meta);
+  }
+}
+
+@grain()
+class Audit extends Recorder {
+  @subscribe('orders', { tries: 4 })
+  async ordered(value: number, meta: EventMeta): Promise<void> {
+    await this.record(value, meta);
+  }
+}
+
+@grain()
+class Watcher extends Recorder {
+  @subscribe('orders', { explicit: true, tries: 4 })
+  async ordered(value: number, meta: EventMeta): Promise<void> {
+    await this.record(value, meta);
+  }
+
+  @method({ idempotent: true })
+  async watch(key: string, from: 'new' | 'start' | number): Promise<void> {
+    await this.context.subscribe('orders', key, { from });
+  }
+
+  @method({ idempotent: true })
+  async unwatch(key: string): Promise<void> {
+    await this.context.unsubscribe('orders', key);
+  }
+}
+
+const KEYS = ['ada', 'bob', 'eve', 'a b/c%'];
+const grains = [Ledger, Audit, Watcher];
+
+/** Publishes for a while, one event of a key after the other, and remembers what the log has said. */
+async function publishFor(cluster: SimulatedCluster, ms: number, first = 0): Promise<Published[]> {
+  const published: Published[] = [];
+  const until = cluster.now + ms;
+  const ofKey = async (key: string) => {
+    const random = cluster.random.fork(`publisher ${key}`);
+    for (let value = first; cluster.now < until; value++) {
+      const name = random.pick([...cluster.names, 'client']);
+      const place = name === 'client' ? cluster.client : cluster.silo(name);
+      const seq = await acknowledged(cluster, name, () => place.publish('orders', key, value));
+      published.push({ key, value, seq });
+      await cluster.sleep(random.exponential(150));
+    }
+  };
+  await Promise.all(KEYS.map(ofKey));
+  return published;
+}
+
+/** Undefined when the outcome is unknown; a silo that dies never answers. */
+async function acknowledged(
+  cluster: SimulatedCluster,
+  name: string,
+  publish: () => Promise<number>,
+): Promise<number | undefined> {
+  let over = false;
+  const gone = async () => {
+    while (!over && (name === 'client' || cluster.names.includes(name))) await cluster.sleep(500);
+    await cluster.sleep(100);
+    return undefined;
+  };
+  const answer = publish().catch(() => undefined);
+  return Promise.race([answer, gone()]).finally(() => {
+    over = true;
+  });
+}
+
+/** Waits until all subscribers have what there is. */
+async function handledAll(cluster: SimulatedCluster): Promise<void> {
+  const until = cluster.now + 600_000;
+  for (;;) {
+    const [name] = cluster.names as [string];
+    const lags = await cluster.silo(name).topics.lag();
+    if (lags.length > 0 && lags.every(({ events, shards, ofShards }) => events === 0 && shards === ofShards))
+      return;
+    expect(cluster.now, JSON.stringify(lags)).toBeLessThan(until);
+    await cluster.sleep(500);
+  }
+}
+
+/** What must be true of what one subscriber has handled of one key. */
+function expectInOrder(
+  by: string,
+  key: string,
+  published: readonly Published[],
+  dead: readonly DeadLetter[],
+): void {
+  const firsts: Handled[] = [];
+  const seen = new Set<number>();
+  for (const each of handled) {
+    if (each.by !== by || each.key !== key || seen.has(each.seq)) continue;
+    seen.add(each.seq);
+    firsts.push(each);
+  }
+  const seqs = firsts.map(({ seq }) => seq);
+  expect(seqs, `${by} ${key}`).toEqual([...seqs].sort((a, b) => a - b));
+  const putAside = new Set(dead.filter((letter) => letter.subscriber === by).map(({ seq }) => seq));
+  const missed = published.filter(
+    (each) => each.key === key && each.seq !== undefined && !seen.has(each.seq) && !putAside.has(each.seq),
+  );
+  expect(missed, `${by} ${key}`).toEqual([]);
+  for (const { value } of firsts) expect(isPoison(value)).toBe(false);
+}
+
+async function deadLetters(cluster: SimulatedCluster): Promise<DeadLetter[]> {
+  const letters: DeadLetter[] = [];
+  const [name] = cluster.names as [string];
+  for await (const letter of cluster.silo(name).topics.deadLetters('orders')) letters.push(letter);
+  return letters;
+}
+
+test.each(seeds(12))(
+  'in all troubles at once, what the log has taken is handled or put aside, in order of each key (seed %i)',
+  async (seed) => {
+    await simulate({ seed, silos: 3, grains, faults: 'swarm', maxMs: 1_800_000 }, async (cluster) => {
+      const published = await publishFor(cluster, 20_000);
+      await cluster.stopFaults();
+      await cluster.settled();
+      await handledAll(cluster);
+      const dead = await deadLetters(cluster);
+      for (const key of KEYS) {
+        for (const type of ['Ledger', 'Audit']) {
+          const id = cluster.grain(type, key === 'a b/c%' ? 'a b/c%' : key).$id;
+          expectInOrder(id, key, published, dead);
+        }
+      }
+      expect(published.filter(({ seq }) => seq !== undefined).length).toBeGreaterThan(20);
+    });
+  },
+);
