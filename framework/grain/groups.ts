@@ -16,10 +16,10 @@ export interface GroupMember {
 // biome-ignore lint/suspicious/noExplicitAny: `any` is how TypeScript matches a function of any parameters
 type ParametersOf<M> = M extends (...args: infer Args) => any ? Args : never;
 
-/** A method's name and its arguments; of any method, when it is not said who the members are. */
-export type GroupCall<T> = unknown extends T
-  ? readonly [method: string, ...args: unknown[]]
-  : { [Name in MethodName<T>]: readonly [method: Name, ...args: ParametersOf<T[Name]>] }[MethodName<T>];
+/** The name of one of the methods of members, and its arguments. */
+export type GroupCall<T> = {
+  [Name in MethodName<T> & string]: [method: Name, ...args: ParametersOf<T[Name]>];
+}[MethodName<T> & string];
 
 /** What silos and grains can do with groups. */
 interface AnyGroups {
@@ -29,7 +29,8 @@ interface AnyGroups {
    * Resolves when the calls are sent, to their number; who gets them, and what they lead to, is not told.
    * Rejects when nothing could be sent: with `NotSerializableError` say, or as `members` does.
    */
-  publish<T = unknown>(group: string, ...call: GroupCall<T>): Promise<number>;
+  publish<T extends object>(group: string, ...call: GroupCall<T>): Promise<number>;
+  publish(group: string, method: string, ...args: unknown[]): Promise<number>;
 }
 
 /**

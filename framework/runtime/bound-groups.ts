@@ -46,8 +46,9 @@ export class BoundGroups {
     }
   }
 
-  async publish<T = unknown>(group: string, ...call: GroupCall<T>): Promise<number> {
-    const [method, ...given] = call as readonly [method: string, ...args: unknown[]];
+  publish<T extends object>(group: string, ...call: GroupCall<T>): Promise<number>;
+  publish(group: string, method: string, ...args: unknown[]): Promise<number>;
+  async publish(group: string, method: string, ...given: unknown[]): Promise<number> {
     if (!isMethodName(method) || method === '') {
       throw new MethodNotFoundError(`group '${group}': '${String(method)}' cannot be a method's name`);
     }
