@@ -150,7 +150,7 @@ export class Moves {
     if (primary === node.address)
       return this.#decide(activation, to, luggage, () => this.#conclude(activation));
     const body = [id, activationId, directory.era.id, to ?? null, luggage, directory.lastDot(partition)];
-    return node.control.request(primary, 'place', body, ORDER_MS).catch(() => undefined);
+    return node.control.request(primary, 'place', body, ORDER_MS).catch(() => 'notNow');
   }
 
   /** The answer; undefined when something changes before it comes, or, if there is nothing to wait for, soon. */
