@@ -11,12 +11,15 @@ import { memory } from '../../persistence/memory.ts';
 import { pglite, postgres } from '../../persistence/postgres.ts';
 import { RECORD_LIMITS } from '../../persistence/sql-store.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres.ts';
+import { keyedOnTwoSides } from '../support/two-sides.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'granary-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const shared = memory();
 describeStore('memory()', () => shared, { describe, test });
+test('memory(): calls with keys on two sides of a split take effect once, and the class may change', () =>
+  keyedOnTwoSides(() => shared));
 
 describe('pglite()', () => {
   // Opening it takes a second, and in memory it ends with its last close: it stays open between the cases.
@@ -24,6 +27,8 @@ describe('pglite()', () => {
   beforeAll(() => inMemory.open());
   afterAll(() => inMemory.close());
   describeStore('in memory', () => inMemory, { describe, test, durable: false });
+  test('calls with keys on two sides of a split take effect once, and the class may change', () =>
+    keyedOnTwoSides(() => inMemory));
 
   const inDirectory = pglite({ directory: join(folder, 'data') });
   const closedBetween = storeConformance().filter(({ name }) =>
@@ -44,6 +49,8 @@ describe('postgres()', () => {
   afterAll(() => server?.stop());
 
   describeStore('one store for each silo', () => postgres({ url }), { describe, test });
+  test('calls with keys on two sides of a split take effect once, and the class may change', () =>
+    keyedOnTwoSides(() => postgres({ url })));
   describeStore('with one connection', () => postgres({ url, poolSize: 1, schema: 'other' }), {
     describe,
     test,
