@@ -9,8 +9,7 @@ const run = promisify(execFile);
 const root = join(import.meta.dirname, '../..');
 const TSCONFIG = {
   compilerOptions: {
-    ...{ target: 'es2022', module: 'nodenext', strict: true, experimentalDecorators: true },
-    ...{ types: ['node'], outDir: 'out' },
+    ...{ target: 'es2022', module: 'nodenext', strict: true, outDir: 'out' },
   },
   files: ['hello.ts', 'all.ts'],
 };

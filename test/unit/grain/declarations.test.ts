@@ -251,6 +251,23 @@ describe('a grain class', () => {
     ]);
   });
 
+  test('keeps state in accessor fields, and in what has a getter and a setter', () => {
+    @grain()
+    class Twofold extends Grain {
+      @state() accessor level = 1;
+      #hidden = 2;
+      @state()
+      get shown(): number {
+        return this.#hidden;
+      }
+      set shown(value: number) {
+        this.#hidden = value;
+      }
+      @method() async go(): Promise<void> {}
+    }
+    expect(grainTypeOf(Twofold).records).toMatchObject([{ name: 'state', fields: ['level', 'shown'] }]);
+  });
+
   test('has its options, with defaults', () => {
     expect(grainTypeOf(withGrain({}))).toMatchObject({
       name: 'Declared',
