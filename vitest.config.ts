@@ -6,7 +6,7 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 /** The public entry points, as package.json exports them, but from the sources. */
 const alias = [
   { find: /^granary$/, replacement: path('framework/index.ts') },
-  { find: /^granary\/nats$/, replacement: path('framework/transport/nats.ts') },
+  { find: /^granary\/nats$/, replacement: path('framework/nats.ts') },
   { find: /^granary\/postgres$/, replacement: path('persistence/postgres.ts') },
   { find: /^granary\/testing$/, replacement: path('framework/testing/index.ts') },
   { find: /^granary\/grains\/(.+)$/, replacement: `${path('grains')}/$1.ts` },

@@ -19,8 +19,11 @@ export interface GrainHost {
   clear(record: string): Promise<void>;
   publish(topic: string, key: GrainKey, event: unknown): Promise<number>;
   broadcast(topic: string, event: unknown): Promise<number>;
-  /** Calls the method of a reminder, unless that tick is none any more: then resolves to false. */
-  tick(grain: Grain, registration: string, tick: ReminderTick): Promise<boolean>;
+  /**
+   * Calls the method of a reminder. Resolves to how many missed ticks this one stood for; to undefined when
+   * nobody waits for it any more.
+   */
+  tick(grain: Grain, registration: string, tick: ReminderTick): Promise<number | undefined>;
 }
 
 /** What ticks of reminders run, whatever the reminder: not a name that a class could have a use for. */

@@ -1,6 +1,12 @@
 /** For tests: a cluster in this process, and the suites that stores and transports must pass. */
 
 export {
+  type EventLogCase,
+  type EventLogFixture,
+  eventLogConformance,
+  runEventLogCase,
+} from './event-log-conformance.ts';
+export {
   checkLinearizable,
   type Linearizability,
   type LinearizabilityOptions,

@@ -33,6 +33,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   'silo.ts': 8,
   'client.ts': 8,
   'index.ts': 9,
+  'nats.ts': 9,
   testing: 9,
 };
 
