@@ -1,6 +1,6 @@
 /** What `@reminder(name, …)` takes. */
 export interface ReminderOptions {
-  /** How long a tick may take, waiting for its turn included, before it counts as failed. Default 60 s. */
+  /** How long a tick may take, waiting for its turn included, before it counts as failed. Default 30 s. */
   readonly timeoutMs?: number;
 }
 

@@ -16,6 +16,12 @@ const ANSWER_MS = 1_000;
 /** How often the store is asked before a tick is given back, to be made later. */
 const ASKS = 5;
 
+interface MadeTick {
+  readonly registration: string;
+  readonly scheduledAt: number;
+  readonly missed: number;
+}
+
 /**
  * The reminders of one activation.
  *
@@ -26,7 +32,8 @@ const ASKS = 5;
  * between the store's answer and the method: then it looks again. A second activation of the grain, in a
  * split, may forget in that moment, too: it is as long as one answer of the store.
  *
- * The look also keeps a tick from being made twice, once it is known to have been: after a take-over, say.
+ * **Twice** it is made only when the silo that made it does not live to tell the store, and the activation is
+ * another by then: this one remembers what it has made, and the look shows what the store was told.
  */
 export class GrainReminders {
   readonly #grain: GrainId;
@@ -36,6 +43,8 @@ export class GrainReminders {
   #line: Promise<unknown> = Promise.resolve();
   /** Changes that have been made here. */
   #changes = 0;
+  /** The last tick of each name whose method has ended here without an error. */
+  readonly #made = new Map<string, MadeTick>();
 
   constructor(grain: GrainId, type: GrainType, desk: ReminderDesk) {
     this.#grain = grain;
@@ -74,8 +83,22 @@ export class GrainReminders {
     return stored.map(({ name, dueAt, schedule }) => reminderOf(name, dueAt, parseSchedule(schedule)));
   }
 
+  /**
+   * Makes a tick that the store waits for, by `act`. Resolves to how many missed ones it stood for, which is
+   * what it was told at first, if this activation has made it before: the silo that asked for it then may be
+   * gone, or not have told the store yet. Undefined when nobody waits for it.
+   */
+  async make(registration: string, tick: ReminderTick, act: () => unknown): Promise<number | undefined> {
+    const made = this.#made.get(tick.name);
+    if (made?.registration === registration && made.scheduledAt === tick.scheduledAt) return made.missed;
+    if (!(await this.#isAwaited(registration, tick))) return undefined;
+    await act();
+    this.#made.set(tick.name, { registration, scheduledAt: tick.scheduledAt, missed: tick.missed });
+    return tick.missed;
+  }
+
   /** Whether the store waits for this very tick, as of now. Rejects with `StoreError`. */
-  async awaits(registration: string, { name, scheduledAt }: ReminderTick): Promise<boolean> {
+  async #isAwaited(registration: string, { name, scheduledAt }: ReminderTick): Promise<boolean> {
     const { clock, store } = this.#desk;
     const id = reminderId(this.#grain, name);
     for (let asks = 0; asks < ASKS; asks++) {

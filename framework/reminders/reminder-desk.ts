@@ -50,7 +50,7 @@ export class ReminderDesk {
   /** No tick begins here any more; resolves when those that have begun have ended, or after `timeoutMs`. */
   async finish(timeoutMs: number): Promise<void> {
     const owner = this.#owner;
-    if (!owner || owner.underWay === 0) return;
+    if (!owner || owner.underWay === 0) return owner?.stop();
     await new Promise<void>((resolve) => {
       const timer = this.clock.after(timeoutMs, resolve);
       void owner.finish().then(() => {

@@ -121,6 +121,15 @@ export function planTick(schedule: Schedule, dueAt: number, now: number): Plan {
   return { ticks: true, ...passOver(schedule, dueAt, now) };
 }
 
+/** What follows upon a tick that was made before, and stood for so many that were missed. */
+export function planAfter(schedule: Schedule, dueAt: number, missed: number): Plan {
+  const { periodMs } = schedule;
+  if (periodMs !== undefined) return { ticks: true, missed, next: dueAt + (missed + 1) * periodMs };
+  let next = nextDue(schedule, dueAt);
+  for (let passed = 0; passed < missed && next !== undefined; passed++) next = nextDue(schedule, next);
+  return { ticks: true, missed, next };
+}
+
 /** How many ticks after that of `dueAt` are due by `now`, and the first that is not. */
 function passOver(
   schedule: Schedule,

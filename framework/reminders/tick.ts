@@ -10,7 +10,7 @@ import type { Clock } from '../system/clock.ts';
 import type { Random } from '../system/random.ts';
 import type { Made } from './due-queue.ts';
 import { grainOf } from './reminder-id.ts';
-import { type Plan, parseSchedule, planTick } from './schedule.ts';
+import { type Plan, parseSchedule, planAfter, planTick } from './schedule.ts';
 
 export interface TickDoors {
   readonly clock: Clock;
@@ -20,8 +20,11 @@ export interface TickDoors {
   readonly types: ReadonlyMap<string, GrainType>;
 }
 
-/** How long a tick may take when its class, or this silo, says nothing else. */
-const TICK_MS = 60_000;
+/**
+ * How long a tick may take when its class says nothing else. A grain that takes longer is asked again, and
+ * says at once that it has made it, when it has.
+ */
+const TICK_MS = 30_000;
 /** Before a tick that has failed is made again: twice as long each time, up to the longest. */
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;
@@ -41,10 +44,13 @@ export async function makeTick(reminder: StoredReminder, doors: TickDoors): Prom
   const { dueAt, name } = reminder;
   let plan: Plan | undefined;
   try {
-    plan = planTick(parseSchedule(reminder.schedule), dueAt, clock.wallNow());
+    const schedule = parseSchedule(reminder.schedule);
+    plan = planTick(schedule, dueAt, clock.wallNow());
     const { missed } = plan;
     if (plan.ticks) {
-      if (!(await call(reminder, missed, doors))) return undefined;
+      const stoodFor = await call(reminder, missed, doors);
+      if (stoodFor === undefined) return undefined;
+      if (stoodFor !== missed) plan = planAfter(schedule, dueAt, stoodFor);
     } else {
       const grain = grainOf(reminder);
       events.publish({ type: 'reminderSkipped', grain, reminder: name, scheduledAt: dueAt, missed });
@@ -55,20 +61,23 @@ export async function makeTick(reminder: StoredReminder, doors: TickDoors): Prom
   return moveOn(plan);
 }
 
-/** True when its turn has run; false when the grain does not wait for this tick. */
+/**
+ * How many missed ticks this one stood for, which may have been made for another silo before; undefined when
+ * the grain does not wait for it.
+ */
 async function call(
   reminder: StoredReminder,
   missed: number,
   { caller, types }: TickDoors,
-): Promise<boolean> {
+): Promise<number | undefined> {
   const { name, dueAt: scheduledAt, registration, type } = reminder;
   const tick: ReminderTick = { name, scheduledAt, missed };
   const timeoutMs = types.get(type)?.reminders.get(name)?.timeoutMs ?? TICK_MS;
   const target = grainOf(reminder);
   const args = [registration, tick];
   const options = { timeoutMs };
-  const ran = await caller.invoke({ target, method: tickMethod(name), spec: undefined, args, options });
-  return ran !== false;
+  const made = await caller.invoke({ target, method: tickMethod(name), spec: undefined, args, options });
+  return typeof made === 'number' ? made : undefined;
 }
 
 function moveOn({ next }: Plan): Made {

@@ -185,11 +185,11 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
     return this.#ownReminders().list();
   }
 
-  async tick(grain: Grain, registration: string, tick: ReminderTick): Promise<boolean> {
+  async tick(grain: Grain, registration: string, tick: ReminderTick): Promise<number | undefined> {
     const member = this.type.reminders.get(tick.name)?.member;
-    if (member === undefined || !(await this.#ownReminders().awaits(registration, tick))) return false;
-    await (grain as unknown as Record<string, (tick: ReminderTick) => unknown>)[member]?.(tick);
-    return true;
+    if (member === undefined) return undefined;
+    const methods = grain as unknown as Record<string, (tick: ReminderTick) => unknown>;
+    return this.#ownReminders().make(registration, tick, () => methods[member]?.(tick));
   }
 
   #ownReminders(): GrainReminders {

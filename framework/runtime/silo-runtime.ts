@@ -226,6 +226,8 @@ export class SiloRuntime {
    * when turns ran for longer than `drainMs`.
    */
   async drain(): Promise<boolean> {
+    // First, or those that own the reminders then would make these ticks, too.
+    await this.reminders.finish(this.options.drainMs);
     if (this.membership.status === 'active') this.membership.leave();
     await this.#hasHeardAll(this.options.drainMs);
     return this.#evacuation.run();
@@ -234,7 +236,6 @@ export class SiloRuntime {
   /** Leaves in order: hands over what it holds, then goes. */
   async stop(): Promise<boolean> {
     const drained = await this.drain();
-    await this.reminders.finish(this.options.drainMs);
     await this.topics.stop();
     this.membership.left();
     this.#stopParts();

@@ -1,4 +1,4 @@
-import { Grain, grain, method, state } from 'granary';
+import { Grain, grain, method, type ReminderTick, reminder, state } from 'granary';
 
 /** What a counter answers: its value, and who said so. */
 export interface Answer {
@@ -87,4 +87,38 @@ export class Burner extends Grain {
   }
 }
 
-export const GRAINS = [Counter, Plain, Burner];
+/** A tick that was made, and where. */
+export interface MadeTick {
+  readonly scheduledAt: number;
+  readonly silo: string;
+}
+
+/** Saves each tick of its reminder. */
+@grain()
+export class Ticker extends Grain {
+  @state() made: readonly MadeTick[] = [];
+
+  /** Returns when the first tick is due. */
+  @method({ idempotent: true })
+  async start(periodMs: number): Promise<number> {
+    return (await this.context.remind('tick', { periodMs, missed: 'all' })).nextAt;
+  }
+
+  @method({ idempotent: true })
+  async stop(): Promise<void> {
+    await this.context.forget('tick');
+  }
+
+  @method({ readOnly: true })
+  async ticks(): Promise<readonly MadeTick[]> {
+    return this.made;
+  }
+
+  @reminder('tick')
+  async onTick({ scheduledAt }: ReminderTick): Promise<void> {
+    this.made = [...this.made, { scheduledAt, silo: this.context.silo }];
+    await this.save();
+  }
+}
+
+export const GRAINS = [Counter, Plain, Burner, Ticker];
