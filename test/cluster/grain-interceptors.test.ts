@@ -385,6 +385,20 @@ describe('baggage', () => {
     expect(await ref.baggageOf('y')).toEqual({ user: 'ada', tenant: 'acme' });
   });
 
+  test('can be kept from going on by an interceptor of the silo where a grain makes a call', async () => {
+    await pair.stop();
+    pair = new Pair();
+    const withoutSecret: OutgoingInterceptor = (call, next) => {
+      const { secret: _, ...others } = call.request;
+      call.request = others;
+      return next();
+    };
+    await pair.start({ interceptors: { outgoing: [withoutSecret] } });
+    const ref = plain().$with({ request: { user: 'ada', secret: 1 } });
+    expect(await ref.baggage()).toEqual({ user: 'ada', secret: 1 });
+    expect(await ref.baggageOf('y')).toEqual({ user: 'ada' });
+  });
+
   test('that an incoming interceptor replaces is what the grain sees, and the grains that it calls', async () => {
     incoming = (call, next) => {
       if (call.method === 'baggageOf') call.request = { user: `user of ${call.request.token}` };
