@@ -1,4 +1,4 @@
-import { Grain, grain, IdempotencyKeyReusedError, method, state } from 'granary';
+import { Grain, type GrainClass, grain, IdempotencyKeyReusedError, method, state } from 'granary';
 import { type SimulatedCluster, simulate } from 'granary/testing';
 import { expect, test } from 'vitest';
 import { callersOf, codeOf, keys, seeds } from './accounts.ts';
@@ -12,10 +12,11 @@ class Purse extends Grain {
   @state() from: string[] = [];
 
   @method()
-  async put(coins: number, from: string): Promise<number> {
+  async put(coins: number, from: string, slips = 0): Promise<number> {
     this.coins += coins;
     await this.save();
     this.from.push(from); // after save(), which is no end
+    if (this.context.random.next() < slips) throw new RangeError('slipped');
     return this.coins;
   }
 
@@ -43,7 +44,7 @@ async function pay(cluster: SimulatedCluster, { key, from, answers }: Payment): 
   const options = { idempotencyKey: from, timeoutMs: Math.ceil(random.between(200, 5_000)) };
   for (;;) {
     const caller = random.pick([cluster, ...callersOf(cluster)]);
-    const call = caller.grain(Purse, key).$with(options).put(1, from);
+    const call = caller.grain(Purse, key).$with(options).put(1, from, 0.1);
     const answer = await call.catch((error) => {
       if (error instanceof IdempotencyKeyReusedError) throw error;
     });
@@ -56,7 +57,7 @@ async function pay(cluster: SimulatedCluster, { key, from, answers }: Payment): 
 // Lost answers, crashes between the write and the answer, two
 // activations in a split, errors of the store before and after it has written, and callers that do not wait
 // for the end of their own first attempt.
-test.each(seeds(12))(
+test.each(seeds(8))(
   'calls with keys, made until they are answered, take effect once each, whatever happens (seed %i)',
   async (seed) => {
     await simulate({ seed, silos: 4, grains: [Purse], faults: 'swarm' }, async (cluster) => {
@@ -133,10 +134,13 @@ class First extends Grain {
   @state() name = '';
   @state() log: string[] = [];
 
+  /** Tells by which class. */
   @method()
-  async note(entry: string): Promise<void> {
+  async note(entry: string): Promise<string> {
     this.log.push(entry);
     await this.save();
+    if (this.context.random.next() < 0.2) this.context.deactivate(); // the next one is where the ring says
+    return 'first';
   }
 
   @method({ readOnly: true })
@@ -151,9 +155,10 @@ class Wider extends First {
   @state() seen: string[] = [];
 
   @method()
-  override async note(entry: string): Promise<void> {
+  override async note(entry: string): Promise<string> {
     this.seen.push(entry);
     await super.note(entry);
+    return 'wider';
   }
 
   @method({ readOnly: true })
@@ -187,43 +192,48 @@ class Second extends Grain {
 }
 
 /**
- * Silos with old code go one after the other, and come again with new code, while everybody writes. Returns
- * what was acknowledged, and the codes of what was not.
+ * One silo gets new code, and the old one back; then all get the new code, one after the other, while
+ * everybody writes. Returns what was acknowledged, and the codes of what was not.
  */
 async function roll(cluster: SimulatedCluster, Class: typeof Second | typeof Wider) {
   const { random } = cluster;
-  const acknowledged: { key: string; entry: string; byNew: boolean }[] = [];
+  const acknowledged: { key: string; entry: string; by: string }[] = [];
   const codes = new Set<string>();
   let over = false;
   const write = async (writer: number) => {
     for (let n = 0; !over; n++) {
       const [key, entry] = [random.pick(all), `${writer}.${n}`];
-      const code = await codeOf(cluster.grain(First, key).note(entry));
-      if (code) codes.add(code);
-      else acknowledged.push({ key, entry, byNew: false });
+      const noted = cluster.grain(First, key).note(entry);
+      await noted.then(
+        (by) => acknowledged.push({ key, entry, by }),
+        ({ code }) => codes.add(code),
+      );
       await cluster.sleep(random.between(5, 60));
     }
   };
   const writing = [0, 1, 2].map(write);
-  await cluster.sleep(500);
-  for (const name of random.shuffled(['a', 'b', 'c'])) {
+  const replace = async (name: string, by: GrainClass) => {
+    await cluster.sleep(random.between(300, 1_500));
     if (random.chance(0.3)) cluster.crash(name);
     else await cluster.stop(name);
     await cluster.sleep(random.between(0, 800));
-    await cluster.start(name, { grains: [Class] });
-    await cluster.sleep(random.between(100, 1_500));
-  }
+    await cluster.start(name, { grains: [by] });
+  };
+  const [canary = 'a', ...others] = random.shuffled(['a', 'b', 'c']);
+  await replace(canary, Class);
+  await replace(canary, First); // second thoughts: what the new code wrote, the old one must live with
+  for (const name of [canary, ...others]) await replace(name, Class);
   await cluster.settled();
+  await cluster.sleep(500);
   over = true;
   await Promise.all(writing);
   return { acknowledged, codes };
 }
 
-test.each(seeds(6))(
+test.each(seeds(4))(
   'a field more in a rolling deploy: old and new silos write in turn, and no field is lost (seed %i)',
   async (seed) => {
     await simulate({ seed, silos: ['a', 'b', 'c'], grains: [First] }, async (cluster) => {
-      let sights = 0;
       const { acknowledged, codes } = await roll(cluster, Wider);
       expect([...codes].filter((code) => code !== 'SILO_UNAVAILABLE')).toEqual([]);
       for (const key of all) {
@@ -231,16 +241,16 @@ test.each(seeds(6))(
         const [entries, seen] = await Promise.all([ref.entries(), ref.sights()]);
         const mine = acknowledged.filter((each) => each.key === key);
         expect(entries).toEqual(expect.arrayContaining(mine.map(({ entry }) => entry)));
-        // What the new silos saw, old ones have written since; it is there, in the order of the log.
-        expect(entries.filter((entry) => seen.includes(entry))).toEqual(seen);
-        sights += seen.length;
+        // Old silos have written since; what the new ones added is there.
+        const byNew = mine.filter(({ by }) => by === 'wider').map(({ entry }) => entry);
+        expect(seen).toEqual(expect.arrayContaining(byNew));
+        expect(byNew.length).toBeGreaterThan(0);
       }
-      expect(sights).toBeGreaterThan(0);
     });
   },
 );
 
-test.each(seeds(6))(
+test.each(seeds(4))(
   'a new version in a rolling deploy: old silos refuse what new ones wrote, and nothing is lost (seed %i)',
   async (seed) => {
     await simulate({ seed, silos: ['a', 'b', 'c'], grains: [First] }, async (cluster) => {
