@@ -1,4 +1,4 @@
-import { DeadlockError, Grain, type GrainTimer, grain, method, type RuntimeEvent, state } from 'granary';
+import { DeadlockError, Grain, grain, method, state } from 'granary';
 import { TestCluster } from 'granary/testing';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { nextEvent, PLACES, type Place } from '../support/places.ts';
@@ -13,7 +13,6 @@ const of = (key: string) => told.get(key) ?? [];
 class Meter extends Grain {
   @state() total = 0;
   unsaved = 0;
-  #timer: GrainTimer | undefined;
 
   override async onActivate(): Promise<void> {
     if (this.key.startsWith('flush')) this.context.timer('flush', { periodMs: 20 }, () => this.flush());
@@ -36,17 +35,20 @@ class Meter extends Grain {
     await this.save();
   }
 
+  /** A tick that asks for its signal and takes a while. */
   @method()
-  async whoTicks(dueMs: number): Promise<string> {
-    const { activationId } = this.context;
-    this.context.timer({ dueMs }, () => tell(this.key, this.context.activationId));
-    return activationId;
+  async linger(): Promise<void> {
+    this.context.timer({ dueMs: 1 }, async () => {
+      const { signal } = this.context;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      tell(this.key, signal.aborted);
+    });
   }
 
   /** A tick that calls back into its own grain. */
   @method()
   async callMyself(interleave: boolean): Promise<void> {
-    this.#timer = this.context.timer({ dueMs: 1, interleave }, async () => {
+    this.context.timer({ dueMs: 1, interleave }, async () => {
       const done = this.grain(Meter, this.key).add(1);
       tell(
         this.key,
@@ -56,11 +58,6 @@ class Meter extends Grain {
         ),
       );
     });
-  }
-
-  @method()
-  async isArmed(): Promise<boolean> {
-    return this.#timer !== undefined;
   }
 }
 
@@ -86,9 +83,21 @@ class Clerk extends Grain {
     const after = await this.grain(Echo, this.key).from();
     return [before, after, this.context.request.user];
   }
+}
 
-  @method({ oneWay: true })
-  async ping(): Promise<void> {}
+/** Interleaves in nothing, before it makes a timer. */
+@grain()
+class Late extends Grain {
+  /** Makes the timer whose ticks interleave when it runs already. */
+  @method()
+  async startBeside(place: string): Promise<unknown[]> {
+    const user = () => this.grain(Echo, this.key).from();
+    using _timer = this.context.timer({ periodMs: 2, interleave: true }, async () => {
+      tell(this.key, [await user(), this.context.request.user]);
+    });
+    await stage.hold(place);
+    return [this.context.request.user, await user()];
+  }
 }
 
 @grain()
@@ -128,14 +137,12 @@ class Guest extends Grain {
   }
 }
 
-const GRAINS = [Meter, Clerk, Echo, Early, Tool, Guest];
+const GRAINS = [Meter, Clerk, Late, Echo, Early, Tool, Guest];
 
 describe.each(PLACES)('timers of grains %s', (_where, open) => {
   let place: Place;
-  const events: RuntimeEvent[] = [];
   beforeAll(async () => {
     place = await open(GRAINS);
-    place.subscribe((event) => events.push(event));
   });
   afterAll(() => place[Symbol.asyncDispose]());
   const key = (name: string) => `${name} ${_where}`;
@@ -157,26 +164,27 @@ describe.each(PLACES)('timers of grains %s', (_where, open) => {
     });
   });
 
+  test('have a signal that nothing aborts while the activation lives: a tick has no deadline', async () => {
+    await place.grain(Meter, key('linger')).linger();
+    await expect.poll(() => of(key('linger'))).toEqual([false]);
+  });
+
   test('of stateless workers tick', async () => {
     await place.grain(Tool, key('tool')).start();
     await expect.poll(() => of(key('tool'))).toEqual(['ticked']);
   });
 
-  test('make calls that belong to the tick: a circle through one is refused, and published', async () => {
-    const failed = nextEvent(place, 'timerFailed', ({ grain }) => grain.includes('circle'));
+  test('make calls that belong to the tick: a circle through one is refused', async () => {
     const meter = place.grain(Meter, key('circle'));
     await meter.callMyself(false);
     await expect.poll(() => of(key('circle'))).toEqual([expect.any(DeadlockError)]);
     const me = expect.stringMatching(/^Meter\/circle/);
     expect(of(key('circle'))[0]).toMatchObject({ cycle: [me, me] });
-    await meter.isArmed();
-    expect(events.filter(({ type }) => type === 'timerFailed')).toEqual([]);
-    void failed;
   });
 
   test('that interleave may call their own grain, which has time for it', async () => {
-    await place.grain(Meter, key('beside')).callMyself(true);
-    await expect.poll(() => of(key('beside'))).toEqual(['called']);
+    await place.grain(Meter, key('own')).callMyself(true);
+    await expect.poll(() => of(key('own'))).toEqual(['called']);
   });
 
   test('that interleave in a class that does not, are told from the turn they run beside', async () => {
@@ -191,6 +199,15 @@ describe.each(PLACES)('timers of grains %s', (_where, open) => {
     expect(new Set(ticks.map(({ user, from }) => `${user} ${from}`))).toEqual(new Set(['undefined nobody']));
     expect(new Set(ticks.map(({ mine }) => mine)).size, 'a signal each').toBe(ticks.length);
     tell(key('clerk'), 'stop');
+  });
+
+  test('that interleave are told from the turn that made the first of them', async () => {
+    const late = place.grain(Late, key('beside')).$with({ request: { user: 'eve' } });
+    const started = late.startBeside(key('started'));
+    await expect.poll(() => of(key('beside')).length).toBeGreaterThan(2);
+    stage.release(key('started'));
+    expect(await started).toEqual(['eve', 'eve']);
+    expect(new Set(of(key('beside')).map(String))).toEqual(new Set(['nobody,']));
   });
 
   test('do not keep an activation alive; one that shall does, until it is replaced', async () => {

@@ -11,6 +11,8 @@ class Lodger {
   lastUsedAt: number;
   keepUntil = 0;
   busy = false;
+  timers: { readonly keepsAlive: boolean } | undefined;
+  looks = 0;
   goneAt: number | undefined;
 
   constructor(clock: ManualClock, type: { keepAlive?: boolean; idleMs?: number } = {}) {
@@ -24,7 +26,13 @@ class Lodger {
   }
 
   isIdle(now: number, idleMs: number): boolean {
-    return !this.busy && this.keepUntil <= now && now - this.lastUsedAt >= (this.type.idleMs ?? idleMs);
+    this.looks++;
+    return (
+      !this.busy &&
+      !this.timers?.keepsAlive &&
+      this.keepUntil <= now &&
+      now - this.lastUsedAt >= (this.type.idleMs ?? idleMs)
+    );
   }
 
   deactivate(): void {
@@ -56,6 +64,19 @@ describe('the collector', () => {
     pass(600);
     expect(idle.goneAt).toBeGreaterThanOrEqual(11_000);
     expect(idle.goneAt).toBeLessThanOrEqual(11_500);
+  });
+
+  test('looks at what a timer keeps once in each idle time, and takes it when that ends', () => {
+    const { clock, lodger, pass } = house(1_000);
+    const kept = lodger();
+    kept.timers = { keepsAlive: true };
+    pass(20_000);
+    expect(kept.state).toBe('active');
+    expect(kept.looks).toBeLessThanOrEqual(20);
+    kept.timers = undefined;
+    const last = clock.now();
+    pass(2_000);
+    expect(kept.goneAt).toBeGreaterThan(last);
   });
 
   test('leaves what is used now and then, and takes it when that ends', () => {
