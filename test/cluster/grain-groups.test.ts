@@ -258,7 +258,7 @@ describe('publishing to a group', () => {
   });
 });
 
-test('in a split, publishing reaches the members of its side, and after it all; a crash takes its own', async () => {
+test('in a split, publishing reaches its side, and after it all; a crash takes its own members', async () => {
   await using cluster = await TestCluster.start({ grains: [Player], silos: ['a', 'b', 'c'] });
   const publish = (silo: string) => cluster.silo(silo).groups.publish<Player>('split', 'poke', silo);
   const size = (silo: string, members: number) =>

@@ -225,7 +225,7 @@ describe('an observer', () => {
     expect(await one.tell(1, 1)).toBeUndefined();
   });
 
-  test('may call the grain that is calling it, from outside: the grain answers when its turn is over', async () => {
+  test('may call the grain that is calling it, which answers when its turn is over', async () => {
     const one = ship();
     const answers: Promise<string>[] = [];
     using watcher = cluster.client.observe<Watcher>({

@@ -52,7 +52,7 @@ async function watch(key: string): Promise<Program> {
   return program;
 }
 
-test('an observer whose process is killed is gone at once, and within seconds for the call that it had', async () => {
+test('an observer whose process is killed is gone, within seconds for the call that it had', async () => {
   await using program = await watch('killed');
   const teller = cluster.grain(Teller, 'killed');
   expect(await teller.tell('hello')).toBe(5);
