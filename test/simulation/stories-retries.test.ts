@@ -210,7 +210,9 @@ describe('a call with retry', () => {
       const call = failure(ref.settle(10));
       await cluster.sleep(100);
       await cluster.stop('a');
+      const stoppedAt = cluster.now;
       expect(await call).toMatchObject({ message: 'busy, 1' });
+      expect(cluster.now).toBe(stoppedAt);
     }));
 });
 
