@@ -41,6 +41,11 @@ class Clockwork extends Grain {
     this.context.deactivate();
   }
 
+  @method({ idempotent: true })
+  async move(to: string): Promise<void> {
+    this.context.migrate(to);
+  }
+
   #start(dueMs: number): GrainTimer {
     return this.context.timer('beat', { dueMs, periodMs: PERIOD_MS }, () =>
       this.#alone(async () => {
@@ -109,6 +114,7 @@ async function disturb(cluster: SimulatedCluster, key: number, untilMs: number):
       () => clockwork.change(random.between(0, 400)),
       () => clockwork.replace(random.between(0, 400)),
       () => clockwork.end(),
+      () => clockwork.move(random.pick(cluster.names)),
     ]);
     // In trouble a call may fail; that two turns met, it may not say.
     await act().catch((error) => expect(error).not.toMatchObject({ message: 'two turns at once' }));
