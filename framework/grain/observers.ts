@@ -73,7 +73,7 @@ export class Observers<T> {
    * `OverloadedError` when there are 10,000 others.
    */
   add(observer: ObserverRef<T>): this {
-    if (!Reference.is(observer as object)) {
+    if (!isReference(observer)) {
       throw new InvalidConfigError('Observers.add: give the reference that observe() returned, or a grain');
     }
     const id = observer.$id;

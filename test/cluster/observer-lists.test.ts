@@ -233,8 +233,10 @@ describe('the observers of a grain', () => {
     for (const options of [{ deadlineMs: 0 }, { tries: 0.5 }, { unreachableMs: -1 }, { expires: 1 }]) {
       expect(await failure(one.say('x', options as NotifyOptions))).toBeInstanceOf(InvalidConfigError);
     }
-    const silent = { heard: () => {} } as unknown as ObserverRef<Reader>;
-    expect(() => new Observers<Reader>().add(silent)).toThrow('give the reference that observe() returned');
+    for (const none of [{ heard: () => {} }, undefined, 'Radio/1']) {
+      const add = () => new Observers<Reader>().add(none as unknown as ObserverRef<Reader>);
+      expect(add).toThrow('give the reference that observe() returned');
+    }
     expect(await one.say('x')).toEqual(told(1));
   });
 
