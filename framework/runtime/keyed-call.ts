@@ -33,6 +33,8 @@ async function once(call: Call, side: GrainSide, run: () => unknown): Promise<un
   const { records, grain: instance } = side.recordsNamed(KEYED_RECORD);
   // Now, since the method may change what it is given.
   const digest = digestOf(call.args instanceof Uint8Array ? call.args : pack(call.args, 'args'));
+  // From here to `beginKeyed` nothing waits: what is known of the record then stays true until the commit.
+  while (records.isBusy) await records.ended();
   const known = records.answerTo(key);
   if (known) return unpack(answerOf(known, call, digest), side.binder);
   records.beginKeyed(instance);

@@ -4,6 +4,8 @@ import type { StoredFields } from '../grain/options.ts';
 export class RecordExtras {
   /** By record: stored fields that the class does not have. They are saved again as they are. */
   readonly unknown: (StoredFields | undefined)[] = [];
+  /** How often a reload has found what somebody else has written. */
+  renewals = 0;
   /** Of calls with idempotency keys, packed. */
   answers: Uint8Array | undefined;
   /** The call with an idempotency key that runs, or the one whose failing ends the activation. */

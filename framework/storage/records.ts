@@ -99,10 +99,12 @@ export class Records {
     // As the fields are now: what the grain changes while earlier writes are under way belongs to a later
     // save.
     const data = this.#encode(grain, index, answers);
+    const renewals = this.#renewals;
     // What `#inTurn` does, without its promises: this is what grains do most.
     if (this.#line) await this.#waitInLine(this.#line);
     else this.#line = [];
     try {
+      if (this.#renewals !== renewals) throw this.#overtaken(spec);
       const before = this.#etags[index];
       const etag = await this.#store(spec).write(this.#recordId(spec), data, before);
       this.#etags[index] = etag;
@@ -155,6 +157,7 @@ export class Records {
       const stored = await this.#read(spec);
       const before = this.#etags[index];
       this.#take(grain, index, spec, stored, this.#owner.defaults());
+      if (stored?.etag !== before) this.#extrasHere().renewals++;
       this.#owner.tell('recordRead', name, before, stored?.etag);
     });
   }
@@ -183,6 +186,16 @@ export class Records {
   //
   // While one runs, nothing of the record that keeps the answers is written: what it changes, and its answer,
   // are written together when it has ended, or not at all.
+
+  /** Whether anything is read or written: it might change what a call with a key relies on. */
+  get isBusy(): boolean {
+    return this.#line !== undefined;
+  }
+
+  /** Resolves when what is under way has ended; something else may have begun by then. */
+  ended(): Promise<void> {
+    return this.#inTurn(async () => {});
+  }
 
   answerTo(key: string): KeptAnswer | undefined {
     return findAnswer(this.#extras?.answers, key);
@@ -352,6 +365,17 @@ export class Records {
     const next = this.#line?.shift();
     if (next) next();
     else this.#line = undefined;
+  }
+
+  /** Saves that were called before a reload, and come after it, have fields of the state before. */
+  get #renewals(): number {
+    return this.#extras?.renewals ?? 0;
+  }
+
+  #overtaken(spec: RecordSpec): StateConflictError {
+    const { id } = this.#owner;
+    const text = `${id}: record '${spec.name}' was written by somebody else, as a reload() found before this save`;
+    return new StateConflictError(text, { grain: id });
   }
 
   /** A write failed: what the error is to the grain's code. */

@@ -87,6 +87,11 @@ class Till extends Grain {
     await this.save('audit');
   }
 
+  @method({ interleave: true })
+  async refresh(): Promise<void> {
+    await this.reload();
+  }
+
   @method()
   async again(): Promise<void> {
     await this.reload();
@@ -145,11 +150,21 @@ class Watched implements GrainStore {
   readonly #store = memory();
   failNext: 'before write' | 'after write' | undefined;
   writes: string[] = [];
+  /** What the next read waits for after it has read. */
+  holdRead: { reached(): void; readonly opened: Promise<void> } | undefined;
 
   open = () => this.#store.open();
   close = () => this.#store.close();
-  read = (id: RecordId) => this.#store.read(id);
   clear = (id: RecordId, etag: string | undefined) => this.#store.clear(id, etag);
+
+  async read(id: RecordId) {
+    const record = await this.#store.read(id);
+    const hold = this.holdRead;
+    this.holdRead = undefined;
+    hold?.reached();
+    await hold?.opened;
+    return record;
+  }
 
   async write(id: RecordId, data: Uint8Array, etag: string | undefined): Promise<string> {
     this.#fail('before write');
@@ -296,6 +311,9 @@ describe.each(PLACES)('a call with an idempotency key %s', (where, open) => {
   });
 });
 
+/** Whatever does not wait has happened. */
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+
 /** A turn of `note` has begun, and nothing is left of it that does not wait. */
 function noteBegins(silo: Silo): Promise<void> {
   return new Promise((resolve) => {
@@ -375,6 +393,24 @@ describe('in a call with an idempotency key', () => {
       5,
       { total: 5 },
     ]);
+  });
+
+  test('what a reload beside it finds is known before it begins, also an answer for its key', async () => {
+    const store = new Watched();
+    await using here = await start(store);
+    await using there = await start(store); // a side of a split: they do not know of each other
+    await here.grain(Till, 'split').put(0);
+    await keyed(there.grain(Till, 'split'), 'k').put(5);
+    const { reached, open: go } = gate('reload');
+    store.holdRead = gates.get('reload');
+    const refreshed = here.grain(Till, 'split').refresh();
+    await reached;
+    const again = keyed(here.grain(Till, 'split'), 'k').put(5);
+    await nextTurn();
+    go();
+    await refreshed;
+    expect(await again).toEqual({ total: 5 });
+    expect(await here.grain(Till, 'split').total()).toBe(5);
   });
 
   test('a call beside it does not save what it has changed and taken back', async () => {

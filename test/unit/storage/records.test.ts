@@ -71,6 +71,31 @@ test('a record that cannot be read is not overwritten by the fields of before', 
   expect((await store.read(id))?.etag).toBe(etag);
 });
 
+test('a save that waits behind a reload does not write old fields over what the reload has found', async () => {
+  const store = memory();
+  const { note, records, spoiled } = await notes(store);
+  await records.save(note, 'state');
+  const other = await notes(store);
+  other.note.text = 'of somebody else';
+  await other.records.save(other.note, 'state');
+  const etag = other.records.etag('state');
+  const reloaded = records.reload(note, 'state');
+  const saved = records.save(note, 'state');
+  await expect(saved).rejects.toMatchObject({ code: 'STATE_CONFLICT', grain: 'Note/n' });
+  await reloaded;
+  expect([note.text, spoiled]).toEqual(['of somebody else', ['stateConflict']]);
+  expect((await store.read(id))?.etag).toBe(etag);
+});
+
+test('a save behind a reload that finds nothing new is written', async () => {
+  const { note, records } = await notes(memory());
+  await records.save(note, 'state');
+  note.text = 'newer';
+  await Promise.all([records.reload(note, 'state'), records.save(note, 'state')]);
+  await records.reload(note, 'state');
+  expect(note.text).toBe('newer');
+});
+
 test('saves that overlap are written one after the other, each with the fields as they were', async () => {
   const store = memory();
   const written: string[] = [];
