@@ -188,7 +188,7 @@ export class Moves {
 
   /** Another silo's activation wants to go on elsewhere. */
   #asked(from: NodeAddress, body: unknown): Verdict | Promise<Verdict> {
-    const { directory, node } = this.#options;
+    const { directory, catalog, node } = this.#options;
     const [id, activationId, era, to, luggage, lastDot] = Array.isArray(body) ? body : [];
     const parsed = parseLuggage(luggage);
     if (typeof id !== 'string' || typeof activationId !== 'string' || !isCount(lastDot) || !parsed)
@@ -198,7 +198,8 @@ export class Moves {
     const deciding = this.#deciding.get(id);
     if (deciding) return deciding;
     const place = directory.locate(partition, id);
-    if (place !== undefined && place !== from) return 'elsewhere';
+    const here = catalog.find(partition, id);
+    if ((place !== undefined && place !== from) || (here && here.state !== 'gone')) return 'elsewhere';
     // One whose entry is gone is gone itself: this is a late word of it.
     if (!directory.hasEntry(partition, from, { id, activationId })) return 'notNow';
     const name = typeof to === 'string' ? to : undefined;

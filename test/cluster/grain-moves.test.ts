@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Grain, grain, memory, method, NoSiloError, state } from '../../framework/index.ts';
+import { runtimeOf } from '../../framework/silo.ts';
 import { TestCluster } from '../../framework/testing/index.ts';
 
 @grain()
@@ -149,6 +150,52 @@ describe('a grain that moves', () => {
     const to = cluster.names.find((name) => name !== from) as string;
     await nomad.go(to);
     expect(await nomad.all()).toMatchObject({ silo: to, words, unsaved: 8 });
+  });
+});
+
+describe('a question to move a grain', () => {
+  async function asked(cluster: TestCluster, change: Readonly<Record<number, unknown>>) {
+    const nomad = cluster.grain(Nomad, 'x');
+    await nomad.add('one');
+    const home = await placeOf(cluster, 'x');
+    const [from, to] = cluster.names.filter((name) => name !== home) as [string, string];
+    await nomad.go(from);
+    await nomad.add('two');
+    await cluster.settled();
+    const [activation] = cluster.activationsOf(Nomad, 'x');
+    const { node, directory } = runtimeOf(cluster.silo(from));
+    const partition = directory.partitionOf('Nomad/x');
+    const body: unknown[] = [
+      'Nomad/x',
+      activation?.activationId,
+      directory.era.id,
+      to,
+      [node.address, 0, true],
+      99,
+    ];
+    for (const [index, value] of Object.entries(change)) body[Number(index)] = value;
+    const primary = directory.primary(partition) as string;
+    const verdict = await node.control.request(primary, 'place', body, 1_000);
+    return { verdict, places: cluster.activationsOf(Nomad, 'x').map(({ silo }) => silo), from, to };
+  }
+
+  test.each([
+    ['of an activation that is gone', { 1: 'another' }],
+    ['of another era', { 2: '3.x.y' }],
+    ['without a grain', { 0: 7 }],
+    ['without luggage', { 4: 'none' }],
+  ])('%s changes nothing', async (_what, change) => {
+    await using cluster = await TestCluster.start({ grains });
+    const { verdict, places, from } = await asked(cluster, change);
+    expect(verdict).toBe('notNow');
+    expect(places).toEqual([from]);
+  });
+
+  test('that is as it must be moves it', async () => {
+    await using cluster = await TestCluster.start({ grains });
+    const { verdict, places, from, to } = await asked(cluster, {});
+    expect(verdict).toBe('elsewhere');
+    expect(new Set(places)).toEqual(new Set([from, to])); // the old one goes when it hears of that
   });
 });
 
