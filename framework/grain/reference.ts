@@ -123,6 +123,9 @@ function checkCallOptions(id: GrainId, options: CallOptions): void {
       `${where}: idempotencyKey must be a text of 1 to ${LIMITS.idempotencyKeyChars} characters`,
     );
   }
+  if (idempotencyKey !== undefined && isObserverId(id)) {
+    throw new InvalidConfigError(`${where}: an observer keeps no answers; remove the idempotencyKey`);
+  }
   checkRetry(where, options.retry);
   if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs)) {
     throw new InvalidConfigError(`${where}: timeoutMs is ${timeoutMs}; it must be a number of milliseconds`);

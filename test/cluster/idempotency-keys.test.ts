@@ -508,6 +508,12 @@ test.each(['', 'x'.repeat(LIMITS.idempotencyKeyChars + 1), 7, null])(
   },
 );
 
+test('an observer is not called with a key: it keeps nothing', async () => {
+  await using silo = await Silo.start({ grains: GRAINS, log: 'silent' });
+  const observer = silo.observe({ hear: () => {} });
+  expect(() => observer.$with({ idempotencyKey: 'k' })).toThrow(/an observer keeps no answers/);
+});
+
 test.each([0, 1.5, 10_001])(
   'a class that would keep %d answers is refused by name',
   async (idempotencyKeys) => {
