@@ -154,6 +154,6 @@ function checkMayRunAgain(outgoing: OutgoingCall): void {
 
 /** Why a stream is not made again: its reader has read some of it. */
 export function noRetryOfStream({ target: grain, method }: OutgoingCall): InvalidConfigError {
-  const text = `${grain}.${method} is a stream and cannot be called with retry: read it anew from where you were`;
+  const text = `${grain}.${method} is a stream and cannot be called with retry: read it anew`;
   return new InvalidConfigError(text, { grain });
 }
