@@ -21,7 +21,7 @@ describe('arguments of outgoing calls', () => {
     expect(await all(items)).toEqual([1, 2]);
   });
 
-  test('that cannot travel are refused before interceptors run, those they make when they leave', async () => {
+  test('that cannot travel are refused before interceptors, those they make when they leave', async () => {
     scene.outgoing = async () => 'never';
     await expect(plain().echo(() => {})).rejects.toMatchObject({
       code: 'NOT_SERIALIZABLE',
