@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { EventLogError, GranaryError, InvalidConfigError, PayloadTooLargeError } from '../errors.ts';
 import { checkTopic } from '../grain/check-subscriptions.ts';
 import { canonicalKey, type GrainKey } from '../identity/grain-id.ts';
@@ -27,6 +28,7 @@ export class Publisher {
   constructor(session: EventLogSession, doors: PublisherDoors) {
     this.#session = session;
     this.#doors = doors;
+    setMaxListeners(0, this.#stopped.signal); // one for each event that is under way
   }
 
   /**

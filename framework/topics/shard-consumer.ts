@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Caller } from '../grain/reference.ts';
 import { grainIdOf } from '../identity/grain-id.ts';
 import { LIMITS } from '../limits.ts';
@@ -133,6 +134,7 @@ class Life {
     this.#duty = duty;
     this.#checkpoint = checkpoint;
     this.#window = new Window(checkpoint.value);
+    setMaxListeners(0, this.#ended.signal); // one for each event that is to be tried again
     this.#reader = this.#open();
   }
 
