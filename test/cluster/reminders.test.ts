@@ -160,7 +160,7 @@ test('a period is counted from when a tick was due, not from when it came or end
     expect(rhythm('x')).toEqual(keys(20).map((count) => count * 1_000));
   }));
 
-test('a tick that takes longer than the period stands for those that it held up, and never overlaps itself', () =>
+test('a tick that takes longer than the period holds others up, which the next one stands for', () =>
   story(async (cluster) => {
     lasting.set('x', 2_500);
     await cluster.grain(Alarm, 'x').set({ periodMs: 1_000 });
@@ -247,7 +247,7 @@ test('failures of the cluster do not count: a tick outlasts a store that is away
     expect(new Set(ticked.map(({ key }) => key)).size).toBe(5);
   }));
 
-test('what was due while no silo ran is made up for as each reminder says', () =>
+test('what was due while no silo ran is made up for as asked', () =>
   story(async (cluster, events) => {
     const missed = ['once', 'all', 'skip'] as const;
     for (const policy of missed) await cluster.grain(Alarm, policy).set({ periodMs: 10_000, missed: policy });

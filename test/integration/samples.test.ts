@@ -91,6 +91,15 @@ describe('the samples print what they promise', () => {
     ]);
   });
 
+  test('reminders', async () => {
+    expect(await outputOf('reminders.ts')).toEqual([
+      'spring charges month 1',
+      'summer charges month 2',
+      'summer charges month 3',
+      'every month was charged, once',
+    ]);
+  });
+
   test('find-a-race', async () => {
     const [found, cause, mended, ...more] = await outputOf('find-a-race.ts');
     expect(found).toMatch(/^seed \d+: guest \d+ has a ticket, and is not on the list$/);

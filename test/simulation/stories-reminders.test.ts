@@ -34,8 +34,10 @@ class Metronome extends Grain {
     return this.context.remind('beat', options);
   }
 
+  /** Ticks that come in the meantime wait for their turn behind this one. */
   @method({ idempotent: true })
-  async stop(): Promise<void> {
+  async stop(inMs: number): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, inMs));
     await this.context.forget('beat');
     this.#note('forgotten', { scheduledAt: 0, missed: 0 });
   }
@@ -129,7 +131,7 @@ function broken(options: RemindOptions, firstAt: number, ticks: readonly Seen[],
 
 // The promises: at least once for each time that was due, none early, none passed over but by the policy.
 describe('reminders that are set tick as they should, whatever happens meanwhile', () => {
-  test.each(seeds(8))('seed %i', async (seed) => {
+  test.each(seeds(6))('seed %i', async (seed) => {
     const scene = { seed, silos: 4, grains: [Metronome], options: OPTIONS, faults: withoutClocks };
     await simulate(scene, async (cluster) => {
       virtualNow = () => cluster.now;
@@ -172,7 +174,7 @@ describe.each([
     1_000,
   ],
 ] as const)('a reminder that is forgotten does not come back: %s', (_, faults, graceMs) => {
-  test.each(seeds(6))('seed %i', async (seed) => {
+  test.each(seeds(4))('seed %i', async (seed) => {
     await simulate({ seed, silos: 3, grains: [Metronome], options: OPTIONS, faults }, async (cluster) => {
       virtualNow = () => cluster.now;
       const keys = Array.from({ length: 16 }, (_, key) => key);
@@ -181,15 +183,15 @@ describe.each([
           const metronome = cluster.grain(Metronome, key);
           await insist(cluster, () => metronome.start({ periodMs: 1_000 }));
           await cluster.sleep(cluster.random.between(0, 20_000));
-          await insist(cluster, () => metronome.stop());
+          await insist(cluster, () => metronome.stop(cluster.random.between(0, 1_500)));
         }),
       );
       await cluster.stopFaults();
       await cluster.sleep(10_000);
       for (const key of keys) expect(await cluster.grain(Metronome, key).list()).toEqual([]);
-      const late = seen.filter(({ what, key, at }) => {
-        const forgottenAt = seen.find((each) => each.what === 'forgotten' && each.key === key)?.at ?? 0;
-        return what === 'tick' && at > forgottenAt + graceMs;
+      const late = seen.filter(({ what, key, at }, index) => {
+        const forgotten = seen.findIndex((each) => each.what === 'forgotten' && each.key === key);
+        return what === 'tick' && index > forgotten && at >= (seen[forgotten]?.at ?? 0) + graceMs;
       });
       expect(late).toEqual([]);
       expect(seen.filter(({ what }) => what === 'tick').length).toBeGreaterThan(0);
