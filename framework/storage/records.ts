@@ -374,7 +374,7 @@ export class Records {
 
   #overtaken(spec: RecordSpec): StateConflictError {
     const { id } = this.#owner;
-    const text = `${id}: record '${spec.name}' was written by somebody else, as a reload() found before this save`;
+    const text = `${id}: record '${spec.name}' was written by somebody else, as reload() found`;
     return new StateConflictError(text, { grain: id });
   }
 

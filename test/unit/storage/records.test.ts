@@ -71,7 +71,7 @@ test('a record that cannot be read is not overwritten by the fields of before', 
   expect((await store.read(id))?.etag).toBe(etag);
 });
 
-test('a save that waits behind a reload does not write old fields over what the reload has found', async () => {
+test('a save that waits behind a reload does not write old fields over what that has found', async () => {
   const store = memory();
   const { note, records, spoiled } = await notes(store);
   await records.save(note, 'state');
