@@ -208,7 +208,7 @@ export class ObserverGoneError extends GranaryError {
   }
 }
 
-/** An option, a grain class or a cluster's setting is wrong; found at start. */
+/** An option, a grain class or a cluster's setting is wrong; found at start, a call's option at the call. */
 export class InvalidConfigError extends GranaryError {
   readonly code = 'INVALID_CONFIG';
 }
