@@ -28,6 +28,14 @@ describe('the samples print what they promise', () => {
     expect(await outputOf('hello.ts')).toEqual(['1']);
   });
 
+  test('movement', async () => {
+    expect(await outputOf('movement.ts')).toEqual([
+      "moved: { silo: 'a', cards: [ 7 ] }",
+      'drained: a has 0 grains, ada still has 7 and 11 true',
+      'renders on: b',
+    ]);
+  });
+
   test('timers', async () => {
     expect(await outputOf('timers.ts')).toEqual([
       'ada bids 100: true',
