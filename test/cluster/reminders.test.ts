@@ -280,7 +280,7 @@ test('when the silo that owns a reminder crashes, another makes its ticks within
     expect(cluster.now - crashedAt).toBeLessThan(5_000);
   }));
 
-test('a silo that leaves in order ends its ticks first: none is made twice', () =>
+test('while silos leave in order and join no tick is made twice', () =>
   story(async (cluster) => {
     for (const key of keys(30)) {
       lasting.set(String(key), 300);
@@ -288,6 +288,8 @@ test('a silo that leaves in order ends its ticks first: none is made twice', () 
     }
     await cluster.sleep(5_050);
     await cluster.stop('b');
+    await cluster.sleep(2_600);
+    await cluster.start('d');
     await cluster.sleep(5_000);
     const made = ticked.map(({ key, scheduledAt }) => `${key} ${scheduledAt}`);
     expect(made.length).toBeGreaterThan(200);
