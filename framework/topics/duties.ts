@@ -61,6 +61,7 @@ const PREPARE_MS = 20_000;
 const PREPARE_AGAIN_MS = 200;
 /** How long another silo may take to say how far it is behind. */
 const LAG_MS = 2_000;
+const LAG_AGAIN_MS = 50;
 
 /** What tells other silos that the classes of this one subscribe, and to what. */
 export function subscriberMarks(types: Iterable<GrainType>): string[] {
@@ -120,24 +121,16 @@ export class Duties {
     this.#reconcile();
   }
 
-  /** What is not handled, over all silos. Rejects with `SiloUnavailableError` when one does not answer. */
+  /**
+   * What is not handled, over all silos. Waits a moment for those who have just taken a shard over. Rejects
+   * with `SiloUnavailableError` when a silo does not answer.
+   */
   async lag(): Promise<TopicLag[]> {
-    const { node, directory } = this.#options;
-    const ask = async (silo: NodeAddress) =>
-      silo === node.address ? this.#ownLag() : node.control.request(silo, 'topicLag', undefined, LAG_MS);
-    const answers = await Promise.all([...directory.era.present].map(ask));
-    const sums = new Map<string, TopicLag>();
-    for (const row of answers.flatMap((answer) => (Array.isArray(answer) ? (answer as TopicLag[]) : []))) {
-      const name = subscriberMark(row.topic, row.subscriber);
-      const { events, underWay, shards } = sums.get(name) ?? { events: 0, underWay: 0, shards: 0 };
-      sums.set(name, {
-        ...row,
-        events: events + row.events,
-        underWay: underWay + row.underWay,
-        shards: shards + row.shards,
-      });
+    const { clock } = this.#options.node;
+    for (const until = clock.now() + LAG_MS; ; await sleep(clock, LAG_AGAIN_MS)) {
+      const lags = await this.#lagNow();
+      if (lags.every(({ shards, ofShards }) => shards === ofShards) || clock.now() >= until) return lags;
     }
-    return [...sums.values()];
   }
 
   /** Hands its duties over. Never rejects. */
@@ -154,6 +147,25 @@ export class Duties {
     this.#stopped = true;
     for (const consumer of this.#consumers.values()) consumer.halt();
     this.#consumers.clear();
+  }
+
+  async #lagNow(): Promise<TopicLag[]> {
+    const { node, directory } = this.#options;
+    const ask = async (silo: NodeAddress) =>
+      silo === node.address ? this.#ownLag() : node.control.request(silo, 'topicLag', undefined, LAG_MS);
+    const answers = await Promise.all([...directory.era.present].map(ask));
+    const sums = new Map<string, TopicLag>();
+    for (const row of answers.flatMap((answer) => (Array.isArray(answer) ? (answer as TopicLag[]) : []))) {
+      const name = subscriberMark(row.topic, row.subscriber);
+      const { events, underWay, shards } = sums.get(name) ?? { events: 0, underWay: 0, shards: 0 };
+      sums.set(name, {
+        ...row,
+        events: events + row.events,
+        underWay: underWay + row.underWay,
+        shards: shards + row.shards,
+      });
+    }
+    return [...sums.values()];
   }
 
   async #prepareGroups(): Promise<Group[]> {

@@ -109,8 +109,10 @@ export class ShardConsumer {
     const { session, clock } = this.#doors;
     const { rule, type, shard } = this.#duty;
     const name: CellName = ['position', rule.topic, type, String(shard)];
-    if (!this.#life) await sleep(clock, TAKE_OVER_MS, this.#stopped.signal);
     const initial = () => ({ floor: this.#from, done: [], failed: [] });
+    const found = await Checkpoint.open(session, name, parsePosition, initial);
+    if (this.#life || !found.exists) return found;
+    await sleep(clock, TAKE_OVER_MS, this.#stopped.signal);
     return Checkpoint.open(session, name, parsePosition, initial);
   }
 }

@@ -108,6 +108,16 @@ describe('the samples print what they promise', () => {
     ]);
   });
 
+  test('topics', async () => {
+    expect(await outputOf('topics.ts')).toEqual([
+      '#1: 4 of tea, 6 left',
+      '#2: 5 of tea, 1 left',
+      '#4: 1 of tea, 0 left',
+      'the watcher has seen 4',
+      'put aside after 2 attempts: #3, only 1 of tea are left',
+    ]);
+  });
+
   test('find-a-race', async () => {
     const [found, cause, mended, ...more] = await outputOf('find-a-race.ts');
     expect(found).toMatch(/^seed \d+: guest \d+ has a ticket, and is not on the list$/);
