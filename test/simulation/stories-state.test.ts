@@ -20,9 +20,11 @@ class Purse extends Grain {
     return this.coins;
   }
 
+  /** Ends, or goes to a silo of that name if there is one. */
   @method()
-  async shake(): Promise<void> {
-    this.context.deactivate();
+  async shake(silo?: string): Promise<void> {
+    if (silo === undefined) this.context.deactivate();
+    else this.context.migrate(silo);
   }
 
   @method({ readOnly: true })
@@ -76,8 +78,9 @@ test.each(seeds(8))(
       };
       const shaker = async () => {
         while (!over) {
-          await codeOf(cluster.grain(Purse, random.pick(all)).shake());
-          await cluster.sleep(random.between(100, 3_000));
+          const to = random.chance(0.6) ? random.pick(cluster.names) : undefined;
+          await codeOf(cluster.grain(Purse, random.pick(all)).shake(to));
+          await cluster.sleep(random.between(100, 1_000));
         }
       };
       const shaking = shaker();
