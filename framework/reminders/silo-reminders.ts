@@ -30,8 +30,8 @@ const SLEEP_MS = 1_000;
 /** While a partition is being taken over. */
 const OPENING_MS = 100;
 /**
- * Ticks that begin in one round of the event loop, so that calls have their turn between them. With four times
- * as many, calls took twice as long, and the ticks were not faster.
+ * Ticks that begin in one round of the event loop, so that calls have their turn between them. With four
+ * times as many, calls took twice as long, and the ticks were not faster.
  */
 const BURST = 8;
 

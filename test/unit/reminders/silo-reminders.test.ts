@@ -82,7 +82,7 @@ afterEach(() => {
   stage = new Stage();
 });
 
-test('of more reminders than a silo keeps, each makes its tick, and no more are under way than may be', async () => {
+test('of more reminders than a silo keeps each makes its tick, a bounded number at once', async () => {
   const count = LIMITS.remindersAhead + 3_000;
   const asked: number[] = [];
   const { wakingReminders } = stage.store;
