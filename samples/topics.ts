@@ -1,6 +1,6 @@
 /**
- * Events: orders are published, a basket handles its own, and a watcher follows those that it chose. One
- * process, a log in memory; with `topics: jetStream({ servers })` the same on NATS, for as many silos as you like.
+ * Events: orders are published, each stock handles its own, and a watcher follows those that it chose. One
+ * process, a log in memory; with `topics: jetStream({ servers })` the same on NATS, for many silos.
  */
 import { type EventMeta, Grain, grain, method, Silo, subscribe } from 'granary';
 

@@ -2,6 +2,7 @@ import type { Client } from 'granary';
 import { type PGliteOptions, pglite } from 'granary/postgres';
 import { TestCluster } from 'granary/testing';
 import { Account } from '../bank/account.ts';
+import { StandingOrder } from '../bank/standing-order.ts';
 import { Transfer } from '../bank/transfer.ts';
 import { Places } from './places.ts';
 import { type Progress, recovered, type SiloState, type Stage, seconds, type Tell } from './stage.ts';
@@ -29,7 +30,7 @@ export class EmbeddedStage implements Stage {
     const names = ['a', 'b', 'c'];
     const cluster = await TestCluster.start({
       silos: names,
-      grains: [Account, Transfer],
+      grains: [Account, Transfer, StandingOrder],
       stores: { default: stage.store },
       options: { log: 'error' },
     });

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type GrainStore, Silo } from 'granary';
 import { Account } from '../bank/account.ts';
+import { StandingOrder } from '../bank/standing-order.ts';
 import { Transfer } from '../bank/transfer.ts';
 import { Bank, OPENING } from './bank.ts';
 import type { DemoOptions } from './options.ts';
@@ -56,11 +57,13 @@ async function trade(stage: Stage, bank: Bank, options: DemoOptions, picture: Pi
 }
 
 async function compare(stage: Stage, bank: Bank): Promise<Proof> {
+  await bank.endOrders();
   const grains = await bank.balances();
   await stage.clear();
   return prove({
     opened: OPENING * bank.accounts.length,
     expected: bank.expected,
+    irregular: bank.irregular,
     grains,
     stored: stage.store && (await stored(stage.store, bank.accounts)),
   });
@@ -69,7 +72,7 @@ async function compare(stage: Stage, bank: Bank): Promise<Proof> {
 /** What is in the store, read by a silo of its own that has met none of the others. */
 async function stored(store: GrainStore, accounts: readonly string[]): Promise<number[]> {
   await using reader = await Silo.start({
-    ...{ grains: [Account, Transfer], log: 'error' },
+    ...{ grains: [Account, Transfer, StandingOrder], log: 'error' },
     stores: { default: store },
   });
   return await Promise.all(accounts.map((key) => reader.grain(Account, key).balance()));
@@ -79,8 +82,9 @@ function summary(stage: Stage, bank: Bank): string[] {
   return [
     `transfers        ${grouped(bank.moved)} moved, ${grouped(bank.refused)} refused for lack of money`,
     `moves            ${grouped(stage.places.moves)} times an account was active on another silo than before`,
-    `calls            ${grouped(bank.failed)} failed and were repeated with the same id, ` +
-      `${grouped(stage.retried)} were tried again by Granary itself`,
+    `standing orders  ${grouped(bank.paid)} payments, ${grouped(bank.unpaid)} refused, ` +
+      `${grouped(bank.irregular)} missed or made twice`,
+    `calls            ${grouped(stage.retried)} failed, and were tried again with the same id`,
     `slowest transfer ${seconds(bank.slowestMs)}`,
   ];
 }

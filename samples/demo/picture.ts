@@ -86,12 +86,12 @@ export class Picture {
   }
 
   #numbers(): string {
-    const { transfers, failed } = this.#bank;
+    const { transfers } = this.#bank;
     const { moves } = this.#stage.places;
     const { perSecond } = this.#rate;
     return (
       `${grouped(transfers)} transfers, ${grouped(perSecond)} calls/s, ` +
-      `${grouped(moves)} moves, ${grouped(failed)} failed and repeated`
+      `${grouped(moves)} moves, ${grouped(this.#stage.retried)} calls tried again`
     );
   }
 

@@ -6,6 +6,8 @@ export interface Books {
   readonly expected: readonly number[];
   /** What the grains say. */
   readonly grains: readonly number[];
+  /** Payments of standing orders that were missed, or made twice. */
+  readonly irregular: number;
   /** What is stored; undefined when the store could not be asked. */
   readonly stored: readonly number[] | undefined;
 }
@@ -20,9 +22,9 @@ export interface Proof {
  * Whether every cent is where it must be. The sum alone would not tell a transfer that was made twice: so
  * each account is compared with what the answered transfers make of it.
  */
-export function prove({ opened, expected, grains, stored }: Books): Proof {
+export function prove({ opened, expected, grains, stored, irregular }: Books): Proof {
   const lines = [`opened with      ${amount(opened)}`];
-  let right = true;
+  let right = irregular === 0;
   const compare = (who: string, cents: readonly number[]) => {
     const missing = opened - sum(cents);
     const wrong = expected.filter((account, index) => account !== cents[index]).length;
@@ -34,6 +36,7 @@ export function prove({ opened, expected, grains, stored }: Books): Proof {
   };
   compare('the grains say', grains);
   if (stored) compare('the store says', stored);
+  if (irregular > 0) lines.push(`${irregular} payments of standing orders were missed, or made twice`);
   lines.push(right ? 'PROVED: not a cent is missing.' : 'NOT PROVED: the money is not what it must be.');
   return { lines, exitCode: right ? 0 : 1 };
 }

@@ -2,6 +2,7 @@ import { Silo } from 'granary';
 import { nats } from 'granary/nats';
 import { postgres } from 'granary/postgres';
 import { Account } from '../bank/account.ts';
+import { StandingOrder } from '../bank/standing-order.ts';
 import { Transfer } from '../bank/transfer.ts';
 import { Room } from '../chat/room.ts';
 import { Health } from './health.ts';
@@ -45,7 +46,7 @@ function start(settings: Settings): Promise<Silo> {
   return Silo.start({
     cluster: settings.cluster,
     name: settings.name,
-    grains: [Account, Transfer, Room],
+    grains: [Account, Transfer, StandingOrder, Room],
     transport: nats({ servers: settings.natsUrl }),
     stores: {
       default: postgres({

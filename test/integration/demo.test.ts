@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { TestCluster } from 'granary/testing';
 import { describe, expect, test } from 'vitest';
 import { Account } from '../../samples/bank/account.ts';
+import { StandingOrder } from '../../samples/bank/standing-order.ts';
 import { Transfer } from '../../samples/bank/transfer.ts';
 import { Bank } from '../../samples/demo/bank.ts';
 import { EmbeddedStage } from '../../samples/demo/embedded.ts';
@@ -109,6 +110,7 @@ describe('the proof', () => {
     expected: [50, 150, 100],
     grains: [50, 150, 100],
     stored: [50, 150, 100],
+    irregular: 0,
   };
 
   test('holds when every account has what it must have', () => {
@@ -125,6 +127,7 @@ describe('the proof', () => {
       { grains: [0, 200, 100], stored: [0, 200, 100] },
       '2 of 3 accounts are wrong',
     ],
+    ['a standing order was not paid', { irregular: 1 }, '1 payments of standing orders'],
     ['an account is not stored', { stored: [50, 150] }, '1 of 3 accounts are wrong'],
   ])('fails when %s', (_what, wrong, line) => {
     const proof = prove({ ...books, ...wrong });
@@ -134,15 +137,19 @@ describe('the proof', () => {
   });
 
   test('fails for a bank that lost a cent, through the grains and in the store', async () => {
-    await using cluster = await TestCluster.start({ silos: ['a'], grains: [Account, Transfer] });
+    await using cluster = await TestCluster.start({
+      silos: ['a'],
+      grains: [Account, Transfer, StandingOrder],
+    });
     const bank = new Bank(cluster.client, 10);
     await bank.open();
     const [account = ''] = bank.accounts;
     expect(await cluster.grain(Account, account).debit('nobody asked for it', 1)).toBe(true);
+    await bank.endOrders();
     const grains = await bank.balances();
     const { exitCode, lines } = prove({
       ...{ opened: 10 * 1_000_00, expected: bank.expected },
-      ...{ grains, stored: undefined },
+      ...{ grains, stored: undefined, irregular: bank.irregular },
     });
     expect(exitCode).toBe(1);
     expect(lines.join('\n')).toContain('0.01 missing');
