@@ -54,6 +54,7 @@ const TROUBLE: readonly RuntimeEventType[] = [
   'reminderFailed',
   'reminderSkipped',
   'reminderStoreFailed',
+  'luggageLost',
   'listenerFailed',
 ];
 
@@ -96,9 +97,11 @@ function write(log: Logger, event: RuntimeEvent): void {
       return log.warn({ topic: event.topic, err: event.error }, 'the log of events does not answer');
     case 'reminderFailed': {
       const { grain, reminder, retryInMs, error } = event;
-      const what = retryInMs === undefined ? 'a tick was given up' : 'a tick failed';
-      return log.error({ grain, reminder, retryInMs, err: error }, what);
+      if (retryInMs === undefined) return log.error({ grain, reminder, err: error }, 'a tick was given up');
+      return log.warn({ grain, reminder, retryInMs, err: error }, 'a tick failed, and is made again');
     }
+    case 'luggageLost':
+      return log.warn({ grain: event.grain, reason: event.reason }, 'a grain moved without its memory');
     case 'reminderSkipped':
       return log.warn({ grain: event.grain, reminder: event.reminder }, 'a tick came too late');
     case 'reminderStoreFailed':
