@@ -8,6 +8,7 @@ import {
   method,
   Silo,
   type SiloOptions,
+  subscribe,
 } from 'granary';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
@@ -220,6 +221,27 @@ test('calls of the program that a silo is embedded in, and of workers, pass like
   await scene.pair.start({ interceptors });
   expect(await scene.pair.silo.grain(Worker, 'x').work(2)).toBe(4);
   expect(scene.log).toEqual(['out > work', 'in > work', 'in < work', 'out < work']);
+});
+
+test('events pass on the incoming side, by a name of their own, and not on the outgoing side', async () => {
+  let heard: unknown;
+  @grain()
+  class Listener extends Grain {
+    @subscribe('orders')
+    async onOrder(event: unknown): Promise<void> {
+      heard = event;
+    }
+
+    @method()
+    async run(): Promise<void> {}
+  }
+  await scene.pair.stop();
+  scene.pair = new Pair();
+  const interceptors = { outgoing: [tell('out')], incoming: [tell('in')] };
+  await scene.pair.start({ grains: [Listener], interceptors });
+  await scene.pair.silo.publish('orders', 'k', 'tea');
+  await expect.poll(() => scene.log).toEqual(['in > $event.orders', 'in < $event.orders']);
+  expect(heard).toBe('tea');
 });
 
 describe('a mistake in interceptors is told at the start', () => {

@@ -6,6 +6,7 @@ import {
   method,
   type OutgoingInterceptor,
   registerError,
+  reminder,
   type StandardSchema,
   state,
 } from 'granary';
@@ -165,4 +166,42 @@ test.each(seeds(3))('calls with slow schemas arrive in the order made (seed %i)'
     await Promise.all(calls);
     expect(ran).toEqual(Array.from({ length: 31 }, (_, i) => i));
   });
+});
+
+test('reminders pass interceptors, by names of their own; ticks of timers do not', async () => {
+  const passed: string[] = [];
+  const note: IncomingInterceptor = (call, next) => {
+    passed.push(call.method);
+    return next();
+  };
+  const made: string[] = [];
+  const noteMade: OutgoingInterceptor = (call, next) => {
+    made.push(call.method);
+    return next();
+  };
+  let ticks = 0;
+  let charged = 0;
+  @grain({ interceptors: [note] })
+  class Subscription extends Grain {
+    @method()
+    async begin(): Promise<void> {
+      this.context.timer('look', { dueMs: 100 }, () => {
+        ticks++;
+      });
+      await this.context.remind('charge', { dueMs: 1_000 });
+    }
+
+    @reminder('charge')
+    async charge(): Promise<void> {
+      charged++;
+    }
+  }
+  const interceptors = { incoming: [note], outgoing: [noteMade] };
+  await simulate({ seed: 1, grains: [Subscription], options: { interceptors } }, async (cluster) => {
+    await cluster.grain(Subscription, 'x').begin();
+    await cluster.sleep(5_000);
+  });
+  expect({ ticks, charged }).toEqual({ ticks: 1, charged: 1 });
+  expect(passed).toEqual(['begin', 'begin', '$remind.charge', '$remind.charge']);
+  expect(made).toEqual([]);
 });
