@@ -55,6 +55,7 @@ export class JetStreamReader<Item> implements LogReader<Item> {
   readonly #onClose: () => void;
   #last: number | undefined;
   #consumer: Consumer | undefined;
+  #making: Promise<Consumer> | undefined;
   /** What was asked for and has not come: the end of the question wakes, too. */
   #asked: Timer | undefined;
   #items: Item[] = [];
@@ -100,8 +101,16 @@ export class JetStreamReader<Item> implements LogReader<Item> {
     }
   }
 
-  async #ready(): Promise<Consumer> {
-    if (this.#consumer) return this.#consumer;
+  /** The consumer; a new one, if there is none. Only one is made at a time, whoever asks. */
+  #ready(): Promise<Consumer> {
+    if (this.#consumer) return Promise.resolve(this.#consumer);
+    this.#making ??= this.#make().finally(() => {
+      this.#making = undefined;
+    });
+    return this.#making;
+  }
+
+  async #make(): Promise<Consumer> {
     const { stream, subject } = this.#source;
     const consumer = await this.#link.use(async (link) => {
       const { name } = await link.jsm.consumers.add(stream, this.#config(subject));

@@ -172,8 +172,10 @@ class Life {
   }
 
   async backlog(): Promise<Backlog> {
+    // First what is not read: what is on its way meanwhile is counted here or there, and not forgotten.
+    const pending = await this.#reader.pending();
     const underWay = this.#window.unfinished;
-    return { events: underWay + (await this.#reader.pending()), underWay };
+    return { events: underWay + pending, underWay };
   }
 
   /** Reads no more; waits a little for what is under way, then writes down what has been handled. */

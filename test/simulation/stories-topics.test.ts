@@ -153,7 +153,7 @@ async function deadLetters(cluster: SimulatedCluster): Promise<DeadLetter[]> {
   return letters;
 }
 
-test.each(seeds(6))(
+test.each(seeds(4))(
   'in all troubles at once, what the log has taken is handled or put aside, in order of each key (seed %i)',
   async (seed) => {
     await simulate({ seed, silos: 3, grains, faults: 'swarm', maxMs: 1_800_000 }, async (cluster) => {
@@ -173,7 +173,16 @@ test.each(seeds(6))(
   },
 );
 
-test.each(seeds(5))(
+test('with topics, too, the same seed is the same run', async () => {
+  const run = () =>
+    simulate({ seed: 3, silos: 3, grains, faults: 'swarm' }, async (cluster) => {
+      await publishFor(cluster, 3_000);
+      await cluster.sleep(2_000);
+    });
+  expect(await run()).toEqual(await run());
+});
+
+test.each(seeds(4))(
   'a subscription gets what was published from where it begins, whatever happens, and ends (seed %i)',
   async (seed) => {
     await simulate({ seed, silos: 3, grains, faults: 'swarm', maxMs: 1_800_000 }, async (cluster) => {
@@ -217,7 +226,7 @@ async function insist(cluster: SimulatedCluster, act: () => Promise<void>): Prom
   }
 }
 
-/** Subscriptions that read on their own are not all in the lag: waits until the last event has come to them. */
+/** Subscriptions that read on their own are not all in the lag: waits until they have the last event. */
 async function caughtUp(cluster: SimulatedCluster, published: readonly Published[]): Promise<void> {
   const good = published.filter(
     ({ key, value, seq }) => key === 'ada' && seq !== undefined && !isPoison(value),

@@ -52,7 +52,7 @@ async function world() {
   };
   /** Lets the log answer; waits until it has been asked. */
   const answer = async () => {
-    await vi.waitFor(() => expect(asked.length).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(asked.length).toBeGreaterThan(0), { interval: 1 });
     asked.shift()?.();
   };
   return { cursor, publish, answer, delivered };
@@ -96,7 +96,7 @@ test('abreast, it takes what it is offered; with too much of it, it goes back to
       if (delivered.length < 40) await answer();
       expect(delivered).toHaveLength(40);
     },
-    { timeout: 4_000 },
+    { timeout: 4_000, interval: 1 },
   );
   expect(delivered).toEqual(Array.from({ length: 40 }, (_, n) => n + 1));
   await cursor.stop();
