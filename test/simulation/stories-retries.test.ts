@@ -303,6 +303,18 @@ class Register extends Grain {
   }
 }
 
+@grain()
+class Sum extends Grain {
+  @state() sum = 0;
+
+  @method()
+  async add(n: number): Promise<number> {
+    this.sum += n;
+    await this.save();
+    return this.sum;
+  }
+}
+
 /** All silos crash, and come again a while later; what the store says is often an error. */
 async function ruin(cluster: SimulatedCluster, times: number): Promise<void> {
   const names = [...cluster.names];
@@ -357,6 +369,24 @@ describe('while all silos crash and come again, and the store fails', () => {
       }
       // There was something to try again for.
       expect((await without).failures).not.toEqual([]);
+    });
+  });
+
+  test.each(seeds(3))('calls with a key take effect once, however often made (seed %i)', async (seed) => {
+    await simulate({ seed, silos: ['a', 'b', 'c'], grains: [Sum] }, async (cluster) => {
+      let ruined = false;
+      const adding = ['k1', 'k2', 'k3'].map(async (key) => {
+        let added = 0;
+        while (!ruined) {
+          const options = { idempotencyKey: `${++added}`, retry: RETRY, timeoutMs: 60_000 };
+          expect(await cluster.grain(Sum, key).$with(options).add(1)).toBe(added);
+          await cluster.sleep(cluster.random.between(0, 100));
+        }
+        return added;
+      });
+      await ruin(cluster, 3);
+      ruined = true;
+      for (const added of await Promise.all(adding)) expect(added).toBeGreaterThan(5);
     });
   });
 });
