@@ -25,6 +25,7 @@ class Stage {
   readonly #waiting: (() => void)[] = [];
   primary = 'me';
   isOpen = true;
+  inUse = true;
   answersAtOnce = true;
   mostUnderWay = 0;
   readonly reminders: SiloReminders;
@@ -39,7 +40,7 @@ class Stage {
     this.events.subscribe(({ type }) => this.told.push(type));
     this.reminders = new SiloReminders({
       ...{ clock: this.clock, random: systemRandom, events: this.events, types: new Map(), self: 'me' },
-      ...{ directory, store: this.store, inUse: () => true },
+      ...{ directory, store: this.store, inUse: () => this.inUse },
       caller: { invoke: (call: OutgoingCall) => this.#tick(call) } as never,
     });
   }
@@ -123,6 +124,19 @@ test('what nobody told this silo of is found when the store is read next', async
   await stage.store.setReminder(stage.reminder('unheard', START + 500));
   await stage.pass(5_000);
   expect(stage.made).toEqual(['unheard']);
+});
+
+test('where no class of the cluster has reminders the store is not read', async () => {
+  await stage.store.setReminder(stage.reminder('x', START));
+  stage.inUse = false;
+  stage.begin();
+  await stage.pass(6_000);
+  expect(stage.made).toEqual([]);
+  expect(stage.clock.timers).toBe(0);
+  stage.inUse = true; // a silo has joined that has one
+  stage.begin();
+  await stage.pass(100);
+  expect(stage.made).toEqual(['x']);
 });
 
 test('a tick is due by the clock: a moment before it is not made, and not on another silo', async () => {
