@@ -35,6 +35,8 @@ export class JetStreamLink {
   readonly #dialer: Dialer;
   readonly #closing = new AbortController();
   readonly #listeners = new Set<() => void>();
+  /** Questions without an answer: what to do when the connection is lost. */
+  readonly #waiting = new Set<() => void>();
   #link: Link | undefined;
 
   constructor(options: LinkOptions) {
@@ -74,7 +76,7 @@ export class JetStreamLink {
     const link = this.#link;
     if (!link) throw new EventLogError('jetStream(): there is no connection to a NATS server now');
     try {
-      return await act(link);
+      return await this.#whileThere(act(link));
     } catch (cause) {
       if (cause instanceof GranaryError) throw cause;
       throw new EventLogError(`jetStream(): ${reasonOf(cause)}`, { cause });
@@ -99,6 +101,17 @@ export class JetStreamLink {
     await link?.connection.close().catch(() => {}); // it is gone either way
   }
 
+  /** What was asked of a connection that is lost would only fail when its time is up. */
+  #whileThere<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const lost = () =>
+        reject(new EventLogError('jetStream(): the connection was lost before the answer came'));
+      this.#waiting.add(lost);
+      const settled = () => this.#waiting.delete(lost);
+      answer.then(resolve, reject).finally(settled);
+    });
+  }
+
   async #connect(limitMs: number): Promise<void> {
     if (this.#link) return;
     const connection = await this.#dialer.attempt(limitMs);
@@ -112,6 +125,7 @@ export class JetStreamLink {
   #lost(link: Link): void {
     if (this.#link !== link) return;
     this.#link = undefined;
+    for (const fail of [...this.#waiting]) fail();
     for (const listener of [...this.#listeners]) listener();
     void this.#redial();
   }
