@@ -4,7 +4,7 @@ import { isPowerOfTwo } from '../ring/ring.ts';
 import type { Clock, Timer } from '../system/clock.ts';
 import { type Cluster, type Departure, type Era, EraKeeper } from './cluster.ts';
 import { credible } from './hearsay.ts';
-import { parseEntries, type SiloEntry, View } from './view.ts';
+import { parseEntries, type SiloEntry, STATUSES, View } from './view.ts';
 
 export interface ViewFollowerOptions {
   readonly partitions: number;
@@ -88,15 +88,26 @@ export class ViewFollower implements Cluster {
 
   /**
    * A silo's view takes the place of ours: silos that nobody remembers, since all that knew them are gone
-   * too, must go here as well.
+   * too, must go here as well. But it may not have heard yet what we have: that a silo has come back, say. To
+   * forget that for a moment would give up the calls that it has.
    */
   #replace(answer: unknown): void {
     const [partitions, entries] = Array.isArray(answer) ? answer : [];
     if (isPowerOfTwo(partitions)) this.#keeper.partitions = partitions;
+    const before = this.#view;
     this.#view = new View();
-    this.#view.merge(parseEntries(entries));
+    this.#view.merge(parseEntries(entries).map((entry) => together(before.get(entry.name), entry)));
     this.#view.merge(this.#heardMeanwhile);
     this.#heardMeanwhile = [];
     this.#keeper.update(this.#view);
   }
+}
+
+/** What both together know of a silo, but for a claim that is known and may have been taken back since. */
+function together(known: SiloEntry | undefined, news: SiloEntry): SiloEntry {
+  if (!known || known.incarnation < news.incarnation) return news;
+  if (known.incarnation > news.incarnation) return known;
+  const status = STATUSES.indexOf(known.status) > STATUSES.indexOf(news.status) ? known.status : news.status;
+  const { epoch, unreachable } = known.epoch > news.epoch ? known : news;
+  return { ...news, status, epoch, unreachable };
 }

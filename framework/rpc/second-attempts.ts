@@ -107,14 +107,18 @@ export class SecondAttempts {
     }
   }
 
-  /** A silo is gone that has the call; if it went there just now, word may come that nobody received it. */
+  /**
+   * A silo is gone that has the call; if it went there just now, word may come that nobody received it. Or
+   * that the silo is not gone at all: news of a split that heals come in any order.
+   */
   #doubt(call: PendingCall, silo: NodeAddress): void {
     const { node, pending } = this.#options;
     const { sentAt } = call;
     const bounceMs = call.repeatable ? 0 : sentAt + BOUNCE_MS - node.clock.now();
     if (bounceMs <= 0) return this.#lost(call, silo);
     node.clock.inBackground(bounceMs, () => {
-      if (pending.has(call) && call.sentAt === sentAt && call.progress === 'sent') this.#lost(call, silo);
+      if (!pending.has(call) || call.sentAt !== sentAt || call.progress !== 'sent') return;
+      if (this.#gone.has(silo)) this.#lost(call, silo);
     });
   }
 
