@@ -2,7 +2,7 @@ import type { RuntimeEvents } from '../observability/events.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Activation } from './activation.ts';
 import type { Catalog } from './catalog.ts';
-import { carries } from './homecoming.ts';
+import { carries, isKept } from './homecoming.ts';
 import type { Moves } from './moves.ts';
 import type { Workers } from './workers.ts';
 
@@ -62,8 +62,7 @@ export class Evacuation {
 }
 
 function evict(activation: Activation, now: number): void {
-  const isKept = activation.type.keepAlive || activation.keepUntil > now;
-  if (isKept || carries(activation)) activation.migrate(undefined);
+  if (isKept(activation, now) || carries(activation)) activation.migrate(undefined);
   // Also one that is not active yet, and so has nothing to carry.
   activation.deactivate('shutdown');
 }

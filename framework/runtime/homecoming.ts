@@ -26,8 +26,8 @@ const PAUSE_MS = 10_000;
  * Sends activations home that are away: those that stayed where they were when a silo joined or left and the
  * ring changed. Slowly, and only while nothing runs or waits there, so that nobody notices: being away costs
  * an entry in the directory and a hop for callers who do not know yet, which is no hurry. They move with
- * their state fields and what they dehydrate. A grain that is kept alive and dehydrates nothing stays, since
- * it would lose what it is kept for; so does one that was sent where it is.
+ * their state fields and what they dehydrate. A grain that is kept alive, or has timers, and dehydrates
+ * nothing stays, since it would lose what it is kept for; so does one that was sent where it is.
  */
 export class Homecoming {
   readonly #options: HomecomingOptions;
@@ -89,13 +89,16 @@ export class Homecoming {
 /** Moves an activation, if nobody notices; false when it is busy, or would lose too much. */
 function mayMove(activation: Activation, now: number): boolean {
   if (!activation.isQuiet) return false;
-  const { type } = activation;
-  const isKept = type.keepAlive || activation.keepUntil > now;
   if (carries(activation)) activation.migrate(undefined);
-  else if (isKept) return false;
-  else if (type.records.length > 0) activation.migrate(undefined);
+  else if (isKept(activation, now) || activation.timers?.isRunning) return false;
+  else if (activation.type.records.length > 0) activation.migrate(undefined);
   else activation.deactivate('migrated'); // there is nothing to carry: its next call finds it at home
   return true;
+}
+
+/** Whether it was asked to keep it alive. */
+export function isKept({ type, keepUntil, timers }: Activation, now: number): boolean {
+  return type.keepAlive || keepUntil > now || timers?.keepsAlive === true;
 }
 
 /** Whether the grain says what is to be taken along. */

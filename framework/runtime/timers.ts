@@ -31,6 +31,11 @@ export class Timers {
     return this.#interleave;
   }
 
+  /** Whether any timer is to tick. */
+  get isRunning(): boolean {
+    return this.#timers.size > 0;
+  }
+
   /** Whether a timer keeps the activation from being collected. */
   get keepsAlive(): boolean {
     for (const { keepAlive } of this.#timers.values()) if (keepAlive) return true;

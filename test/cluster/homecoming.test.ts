@@ -25,6 +25,17 @@ class Kept extends Grain {
   }
 }
 
+/** Has something to do later. */
+@grain()
+class Timed extends Grain {
+  @state() count = 0;
+
+  @method() async add(): Promise<number> {
+    this.context.timer('later', { dueMs: 60_000 }, () => {});
+    return ++this.count;
+  }
+}
+
 /** Keeps something, and takes it along. */
 @grain({ keepAlive: true })
 class Carried extends Grain {
@@ -41,16 +52,22 @@ class Carried extends Grain {
   }
 }
 
-const grains = [Saved, Kept, Carried];
+const grains = [Saved, Kept, Timed, Carried];
 const KEYS = Array.from({ length: 30 }, (_, index) => `k${index}`);
 
 type Counter = { add(): Promise<number> };
 
-function counters(cluster: TestCluster, type: typeof Saved | typeof Kept | typeof Carried): Counter[] {
+function counters(
+  cluster: TestCluster,
+  type: typeof Saved | typeof Kept | typeof Timed | typeof Carried,
+): Counter[] {
   return KEYS.map((key) => cluster.grain<Saved>(type as typeof Saved, key));
 }
 
-function placesOf(cluster: TestCluster, type: typeof Saved | typeof Kept | typeof Carried): string[] {
+function placesOf(
+  cluster: TestCluster,
+  type: typeof Saved | typeof Kept | typeof Timed | typeof Carried,
+): string[] {
   return KEYS.flatMap((key) => cluster.activationsOf(type, key).map(({ silo }) => silo));
 }
 
@@ -82,19 +99,18 @@ describe('grains that are away from home', () => {
     expect(placesOf(cluster, Saved)).toHaveLength(KEYS.length);
   });
 
-  test('stay if they were told to keep alive and take nothing along; return if they do', async () => {
+  test('stay if they are kept alive, or have timers, and take nothing along; return if they do', async () => {
     await using cluster = await TestCluster.start({
       grains,
       silos: ['a', 'b'],
       options: { homecomingsPerSecond: 200 },
     });
-    await addToAll(counters(cluster, Kept));
-    await addToAll(counters(cluster, Carried));
-    const before = placesOf(cluster, Kept);
+    for (const type of [Kept, Timed, Carried]) await addToAll(counters(cluster, type));
+    const before = [Kept, Timed].map((type) => placesOf(cluster, type));
     await cluster.start('c');
     await vi.waitFor(() => expect(placesOf(cluster, Carried)).toContain('c'), { timeout: 5_000 });
     expect(await addToAll(counters(cluster, Carried))).toEqual(KEYS.map(() => 2));
-    expect(placesOf(cluster, Kept)).toEqual(before);
+    expect([Kept, Timed].map((type) => placesOf(cluster, type))).toEqual(before);
     expect(await addToAll(counters(cluster, Kept))).toEqual(KEYS.map(() => 2));
   });
 
