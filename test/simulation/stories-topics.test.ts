@@ -239,3 +239,41 @@ async function caughtUp(cluster: SimulatedCluster, published: readonly Published
     await cluster.sleep(500);
   }
 }
+
+test.each(seeds(3))(
+  'an event whose acknowledgement is lost is published again, and is there once (seed %i)',
+  async (seed) => {
+    await simulate({ seed, silos: 2, grains }, async (cluster) => {
+      cluster.setStores({ lostAnswers: 0.4, errors: 0.2 });
+      for (let value = 0; value < 10; value++) {
+        await cluster
+          .silo('a')
+          .publish('orders', 'ada', value)
+          .catch(() => {});
+      }
+      cluster.calm();
+      const values: unknown[] = [];
+      for await (const { event } of cluster.silo('b').topics.read('orders')) values.push(event);
+      expect(values.length).toBeGreaterThan(0);
+      expect(values).toEqual([...new Set(values)]);
+    });
+  },
+);
+
+test('while the log cannot be reached, publishing fails by name and in time; then all goes on by itself', async () => {
+  await simulate({ seed: 1, silos: 2, grains }, async (cluster) => {
+    const silo = cluster.silo('a');
+    await silo.publish('orders', 'ada', 1);
+    cluster.partitionOneWay(['a', 'b'], ['store']);
+    const from = cluster.now;
+    const failure = await silo.publish('orders', 'ada', 2).catch((error) => error);
+    expect(failure).toMatchObject({ code: 'EVENT_LOG_FAILED', retryable: true });
+    expect(cluster.now - from).toBeLessThan(10_500);
+    cluster.heal();
+    await silo.publish('orders', 'ada', 3);
+    await handledAll(cluster);
+    const values = handled.filter(({ by }) => by === 'Ledger/ada').map(({ value }) => value);
+    expect(values).toContain(1);
+    expect(values.at(-1)).toBe(3);
+  });
+});
