@@ -92,7 +92,9 @@ export class Placer {
       const text = `${id}: no silo of the cluster has the class ${type.name} and the labels it requires`;
       return new NoSiloError(`${text}: ${labelsText(type.requires)}`, { grain: id });
     }
-    const known = new Set(this.#directory.era.active.flatMap((entry) => entry.types));
+    const types = this.#directory.era.active.flatMap((entry) => entry.types);
+    // Without marks, as that of reminders: what they are is not the user's.
+    const known = new Set(types.filter((type) => /^[\w$-]+$/.test(type)));
     return new GrainTypeNotFoundError(
       `no silo of the cluster can take a grain of type '${typeOf(id)}'; ` +
         `they take: ${[...known].sort().join(', ') || 'none'}. ` +

@@ -332,6 +332,12 @@ test('a wall clock that is set makes ticks come when it says so, none of them ea
     { silos: 1 },
   ));
 
+test('that a class has reminders is not taken for a class of its own', () =>
+  story(async (cluster) => {
+    const unknown = cluster.grain<Alarm>('Alram', 'x').set({ dueMs: 0 });
+    await expect(unknown).rejects.toThrow('they take: Alarm, Fuse, Heartbeat.');
+  }));
+
 test('only the runtime can make a tick: as a method there is none, and a made-up registration is void', () =>
   story(async (cluster) => {
     const alarm = cluster.grain<Grain>('Alarm', 'x') as unknown as Record<string, unknown>;
