@@ -5,6 +5,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { StoreError } from '../../framework/errors.ts';
 import type { GrainStore, RecordId } from '../../framework/storage/grain-store.ts';
+import { describeReminderStore } from '../../framework/testing/reminder-store-conformance.ts';
 import { describeStore, storeConformance } from '../../framework/testing/store-conformance.ts';
 import { BATCH_LIMITS } from '../../persistence/group-commit.ts';
 import { memory } from '../../persistence/memory.ts';
@@ -18,6 +19,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const shared = memory();
 describeStore('memory()', () => shared, { describe, test });
+describeReminderStore('memory(), for reminders', () => shared, { describe, test });
 test('memory(): calls with keys on two sides of a split take effect once, and the class may change', () =>
   keyedOnTwoSides(() => shared));
 
@@ -27,6 +29,7 @@ describe('pglite()', () => {
   beforeAll(() => inMemory.open());
   afterAll(() => inMemory.close());
   describeStore('in memory', () => inMemory, { describe, test, durable: false });
+  describeReminderStore('for reminders', () => inMemory, { describe, test, durable: false });
   test('calls with keys on two sides of a split take effect once, and the class may change', () =>
     keyedOnTwoSides(() => inMemory));
 
@@ -55,6 +58,8 @@ describe('postgres()', () => {
     describe,
     test,
   });
+
+  describeReminderStore('for reminders', () => postgres({ url }), { describe, test });
 
   test('two silos that write the same records in different orders never deadlock', async () => {
     const database = await server.createDatabase();
@@ -319,6 +324,9 @@ describe('postgres()', () => {
       });
     });
     await expect(postgres({ url }).read(account('x'))).rejects.toThrow(/the store is not open/);
+    const query = { until: 0, after: undefined, partitions: 1, wanted: new Uint8Array([1]), limit: 1 };
+    const waking = postgres({ url }).wakingReminders(query);
+    await expect(waking).rejects.toThrow(/^reminders: the store is not open/);
   });
 });
 
