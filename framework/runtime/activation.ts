@@ -250,7 +250,7 @@ export class Activation {
       return true;
     }
     call.spec ??= spec;
-    call.mode = modeOf(call, spec, this.type, this.running);
+    call.mode = modeOf(call, spec, this);
     const refusal =
       (call.chain.length > 0 ? this.#circleOf(call) : undefined) ??
       (spec.schema === undefined ? undefined : checkArguments(call, spec.schema, this.#side));
