@@ -36,7 +36,7 @@ export interface TopicLag {
   readonly events: number;
   /** Of these, under way to grains, or to be tried again. */
   readonly underWay: number;
-  /** Shards that were counted, of so many. Fewer: a silo has just gone, and nobody has taken over yet. */
+  /** Shards that were counted, of so many. Fewer: nobody has taken over yet, or the log does not answer. */
   readonly shards: number;
   readonly ofShards: number;
 }
@@ -235,7 +235,9 @@ export class Duties {
     return Promise.all(
       this.#groups.map(async ({ type, subscription, shards: ofShards, mark }) => {
         const own = Array.from({ length: ofShards }, (_, shard) => this.#consumers.get(`${mark} ${shard}`));
-        const backlogs = await Promise.all(own.map((consumer) => consumer?.backlog()));
+        // One whose log does not answer is not counted.
+        const counting = own.map((consumer) => consumer?.backlog()?.catch(() => undefined));
+        const backlogs = await Promise.all(counting);
         const known = backlogs.filter((backlog) => backlog !== undefined);
         return {
           topic: subscription.topic,

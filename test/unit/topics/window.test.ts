@@ -11,7 +11,7 @@ const event = (seq: number, lane: string, bytes = 1) => ({
   publishedAt: 0,
 });
 
-test('whatever is handled when, and wherever readers stop, each lane keeps its order and nothing is left out', () => {
+test('whatever is handled when, and wherever readers stop, lanes keep order and lose nothing', () => {
   const steps = fc.array(
     fc.record({ read: fc.boolean(), which: fc.nat(), stops: fc.integer({ min: 0, max: 12 }) }),
     {
@@ -56,7 +56,7 @@ test('whatever is handled when, and wherever readers stop, each lane keeps its o
   );
 });
 
-test('what was handled beyond one that was not is not handed on again, and failed attempts are remembered', () => {
+test('what was handled beyond one that was not is not handed on again; failed attempts are kept', () => {
   const window = new Window(NOTHING);
   const first = window.take(event(1, 'a')) as Entry;
   const second = window.take(event(2, 'b')) as Entry;
