@@ -247,6 +247,24 @@ test('failures of the cluster do not count: a tick outlasts a store that is away
     expect(new Set(ticked.map(({ key }) => key)).size).toBe(5);
   }));
 
+test('an old answer of the store is no answer: a tick waits until the store is quick enough', () =>
+  story(async (cluster, events) => {
+    await cluster.grain(Alarm, 'x').set({ dueMs: 5_000 });
+    await cluster.sleep(4_000);
+    cluster.setStores({ latencyMs: 2_500 });
+    await cluster.sleep(40_000);
+    expect(ticked).toEqual([]);
+    const slow = {
+      type: 'reminderFailed',
+      failures: 0,
+      error: expect.objectContaining({ code: 'STORE_FAILED' }),
+    };
+    expect(events).toContainEqual(expect.objectContaining(slow));
+    cluster.setStores({ latencyMs: 0.5 });
+    await cluster.sleep(40_000);
+    expect(ticked).toHaveLength(1);
+  }));
+
 test('what was due while no silo ran is made up for as asked', () =>
   story(async (cluster, events) => {
     const missed = ['once', 'all', 'skip'] as const;
