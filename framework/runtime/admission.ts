@@ -4,17 +4,19 @@ import type { Call } from '../rpc/call.ts';
 import { waitingInChain } from './deadlock.ts';
 import type { Mode } from './mailbox.ts';
 
+/** The activation that a call has come to: its class, and the calls that run, which cost something to look up. */
+interface Host {
+  readonly type: GrainType;
+  readonly running: readonly Call[];
+}
+
 /** How a call may run beside others, and beside those that run now. */
-export function modeOf(
-  call: Call,
-  spec: MethodSpec,
-  { reentrant }: GrainType,
-  running: readonly Call[],
-): Mode {
+export function modeOf(call: Call, spec: MethodSpec, host: Host): Mode {
+  const { reentrant } = host.type;
   if (reentrant === true || spec.interleave) return 'interleave';
-  if (reentrant === 'callChain' && waitingInChain(call, running)) return 'interleave';
+  if (reentrant === 'callChain' && waitingInChain(call, host.running)) return 'interleave';
   // A writer that waits would hold it up, and itself waits for the reader that this call belongs to.
-  if (spec.readOnly && waitingInChain(call, running)?.mode === 'readOnly') return 'interleave';
+  if (spec.readOnly && waitingInChain(call, host.running)?.mode === 'readOnly') return 'interleave';
   return spec.readOnly ? 'readOnly' : 'exclusive';
 }
 
