@@ -25,6 +25,7 @@ const isPoison = (value: number) => value % 17 === 16;
 
 beforeEach(() => {
   handled = [];
+  heard = [];
 });
 
 class Recorder extends Grain {
@@ -67,6 +68,22 @@ class Watcher extends Recorder {
   @method({ idempotent: true })
   async unwatch(key: string): Promise<void> {
     await this.context.unsubscribe('orders', key);
+  }
+}
+
+/** What was heard: who, and which broadcast. */
+let heard: string[] = [];
+
+@grain()
+class Listener extends Grain {
+  @subscribe('news', { broadcast: true })
+  async told(n: number): Promise<void> {
+    heard.push(`${this.context.activationId} ${n}`);
+  }
+
+  @method({ readOnly: true })
+  async wake(): Promise<string> {
+    return this.context.activationId;
   }
 }
 
@@ -277,3 +294,27 @@ test('while the log cannot be reached, publishing fails by name; then all goes o
     expect(values.at(-1)).toBe(3);
   });
 });
+
+test.each(seeds(3))(
+  'a broadcast is heard at most once by each activation, and by all of them when nothing is wrong (seed %i)',
+  async (seed) => {
+    const faults = ['crash', 'leave', 'join', 'loss', 'duplication', 'partition'] as const;
+    await simulate({ seed, silos: 3, grains: [Listener], faults }, async (cluster) => {
+      for (let n = 0; n < 100; n++) {
+        void cluster
+          .grain(Listener, `${n % 10}`)
+          .wake()
+          .catch(() => {});
+        await cluster.client.broadcast('news', n);
+        await cluster.sleep(50);
+      }
+      await cluster.stopFaults();
+      await cluster.settled();
+      const ids = await Promise.all(KEYS.map((key) => cluster.grain(Listener, key).wake()));
+      await cluster.client.broadcast('news', 100);
+      await cluster.sleep(1_000);
+      expect(heard).toEqual([...new Set(heard)]);
+      for (const id of ids) expect(heard).toContain(`${id} 100`);
+    });
+  },
+);
