@@ -32,6 +32,29 @@ export function grainOf(link: string): GrainId {
   return link.slice(0, link.indexOf('\n'));
 }
 
+/** What a call has for as long as it is a stream, is keyed, was passed on, or the like: most never do. */
+class CallExtras {
+  /** What it has sent, while it is a stream that another node reads from here. */
+  sender: StreamSender | undefined;
+  /** What the grain asked for: aborts with the call. */
+  signal: AbortSignal | undefined;
+  onEnded: (() => void) | undefined;
+  /** What is to happen once, however often it is called for. */
+  idempotencyKey: string | undefined;
+  /**
+   * What schemas have made of the arguments, in the activation that has the call; a promise that rejects if
+   * they refuse them.
+   */
+  checked: readonly unknown[] | Promise<readonly unknown[]> | undefined;
+  /** What runs instead of a method, in a turn that the runtime itself wants. */
+  work: (() => unknown) | undefined;
+  /**
+   * A silo that the call was sent to by an entry of the directory, and that had nothing: its name and its
+   * last dot there.
+   */
+  notAt: readonly [silo: NodeAddress, lastDot: number] | undefined;
+}
+
 /** One call, where it is made and where it runs. */
 export class Call {
   caller: NodeAddress;
@@ -47,42 +70,25 @@ export class Call {
   chain: readonly string[] = NO_CHAIN;
   /** Packed baggage. */
   baggage: Uint8Array | undefined;
-  /** What is to happen once, however often it is called for. */
-  idempotencyKey: string | undefined;
   readonly replies: Replies;
   /** Silos that it has passed through. */
   hops = 0;
   /** The grain's partition, once somebody has computed it; -1 before. */
   partition = -1;
   spec: MethodSpec | undefined;
-  /**
-   * What schemas have made of the arguments, in the activation that has the call; a promise that rejects if
-   * they refuse them.
-   */
-  checked: readonly unknown[] | Promise<readonly unknown[]> | undefined;
   cancelled = false;
   started = false;
   /** What the activation attaches while it has the call. */
   onCancel: (() => void) | undefined;
   onCredit: ((read: number) => void) | undefined;
-  /** What it has sent, while it is a stream that another node reads from here. */
-  sender: StreamSender | undefined;
-  /** What the grain asked for: aborts with the call. */
-  signal: AbortSignal | undefined;
-  onEnded: (() => void) | undefined;
-  /** What runs instead of a method, in a turn that the runtime itself wants. */
-  work: (() => unknown) | undefined;
+  /** What few calls have; made with the first of it. */
+  extras: CallExtras | undefined;
   /** How it may run beside others; `exclusive` until the activation has looked at its method. */
   mode: 'exclusive' | 'readOnly' | 'interleave' = 'exclusive';
   /** Names the turn that runs it, in the chains of the calls that it makes; made when it makes the first. */
   link: string | undefined;
   /** Binds the references in its arguments to the activation that runs it, when that is on this silo. */
   receiver: LateCaller | undefined;
-  /**
-   * A silo that the call was sent to by an entry of the directory, and that had nothing: its name and its
-   * last dot there.
-   */
-  notAt: readonly [silo: NodeAddress, lastDot: number] | undefined;
 
   /** What every call has. By position: an object with these in it would be made for each call, and cost. */
   constructor(
@@ -101,6 +107,68 @@ export class Call {
     this.args = args;
     this.deadline = deadline;
     this.replies = replies;
+  }
+
+  get sender(): CallExtras['sender'] {
+    return this.extras?.sender;
+  }
+
+  set sender(value: CallExtras['sender']) {
+    this.#set('sender', value);
+  }
+
+  get signal(): CallExtras['signal'] {
+    return this.extras?.signal;
+  }
+
+  set signal(value: CallExtras['signal']) {
+    this.#set('signal', value);
+  }
+
+  get onEnded(): CallExtras['onEnded'] {
+    return this.extras?.onEnded;
+  }
+
+  set onEnded(value: CallExtras['onEnded']) {
+    this.#set('onEnded', value);
+  }
+
+  get idempotencyKey(): CallExtras['idempotencyKey'] {
+    return this.extras?.idempotencyKey;
+  }
+
+  set idempotencyKey(value: CallExtras['idempotencyKey']) {
+    this.#set('idempotencyKey', value);
+  }
+
+  get checked(): CallExtras['checked'] {
+    return this.extras?.checked;
+  }
+
+  set checked(value: CallExtras['checked']) {
+    this.#set('checked', value);
+  }
+
+  get work(): CallExtras['work'] {
+    return this.extras?.work;
+  }
+
+  set work(value: CallExtras['work']) {
+    this.#set('work', value);
+  }
+
+  get notAt(): CallExtras['notAt'] {
+    return this.extras?.notAt;
+  }
+
+  set notAt(value: CallExtras['notAt']) {
+    this.#set('notAt', value);
+  }
+
+  #set<Name extends keyof CallExtras>(name: Name, value: CallExtras[Name]): void {
+    if (value === undefined && this.extras === undefined) return;
+    this.extras ??= new CallExtras();
+    this.extras[name] = value;
   }
 
   get oneWay(): boolean {

@@ -377,15 +377,16 @@ export class Activation {
   }
 
   #call(call: Call): unknown {
-    if (call.work) return call.work();
+    const { extras } = call;
+    if (extras?.work) return extras.work();
     call.receiver?.bind(this.#side);
     const { incoming } = this.services;
-    if (incoming !== undefined || call.checked !== undefined)
+    if (incoming !== undefined || extras?.checked !== undefined)
       return runGuarded(call, this.#side, this.#instance as Grain, incoming);
     const args = call.args instanceof Uint8Array ? (unpack(call.args, this.#side) as unknown[]) : call.args;
     const instance = this.#instance as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
     const { member } = call.spec as MethodSpec;
-    if (call.idempotencyKey !== undefined)
+    if (extras?.idempotencyKey !== undefined)
       return runKeyed(call, this.#side, () => instance[member]?.(...args));
     return (instance[member] as (...args: readonly unknown[]) => unknown)(...args);
   }
