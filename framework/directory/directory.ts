@@ -209,7 +209,7 @@ export class Directory {
     this.#oneLess(partition, id);
   }
 
-  /** This silo decides, and has an activation replaced by one elsewhere: meanwhile it does not count as one. */
+  /** This silo decides, and has an activation replaced by one elsewhere: meanwhile it does not count. */
   replaces(id: GrainId, activationId: string): void {
     this.#conflicts.replaced.set(id, activationId);
   }

@@ -142,9 +142,9 @@ export abstract class Grain {
   }
 
   /**
-   * Takes over what `onDehydrate` gave on the silo that the grain came from; before `onActivate`, with the state
-   * read. Not run when the move failed half-way, or somebody else has saved since: then the grain goes on from
-   * its store.
+   * Takes over what `onDehydrate` gave on the silo that the grain came from; before `onActivate`, with the
+   * state read. Not run when the move failed half-way, or somebody else has saved since: then the grain goes
+   * on from its store.
    */
   onRehydrate(_memory: unknown): void | Promise<void> {}
 

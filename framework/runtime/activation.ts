@@ -187,7 +187,7 @@ export class Activation {
     this.services.depart(this, { ...this.#move, contents });
   }
 
-  /** It has moved, or cannot: nothing more happens here. Returns the calls that wait for the next activation. */
+  /** It has moved, or cannot: nothing more happens here. Returns the calls that wait for the next one. */
   end(): Call[] {
     this.state = 'gone';
     return this.#rest();

@@ -4,7 +4,7 @@ import type { Call } from '../rpc/call.ts';
 import { waitingInChain } from './deadlock.ts';
 import type { Mode } from './mailbox.ts';
 
-/** The activation that a call has come to: its class, and the calls that run, which cost something to look up. */
+/** The activation that a call has come to: its class, and the calls that run, which cost a look. */
 interface Host {
   readonly type: GrainType;
   readonly running: readonly Call[];

@@ -36,21 +36,22 @@ export interface Journey {
 /** What the silo that decides says: it goes on elsewhere, or where it was, or not now. */
 type Verdict = 'elsewhere' | 'here' | 'notNow';
 
-/** How long a move may take, with all that the cluster is busy with meanwhile, and how soon it is tried again. */
+/** How long a move may take, with all that the cluster does meanwhile, and how soon it is tried again. */
 const MOVE_MS = 10_000;
 const AGAIN_MS = 50;
 
 /**
  * Activations that move to another silo with what they have in memory.
  *
- * Nobody but the primary of its partition decides where a grain is active, also when it moves. An activation
- * that has taken its last turn stays in the catalog, where calls wait for its end, and asks the primary to have
- * it go on elsewhere; so long it is the grain's place, also for a silo that becomes primary meanwhile, and asks
- * that one anew. The primary orders the new activation, and answers when that is there: only then the old one
- * goes, and what has waited follows. Meanwhile the primary does not count the two as contenders.
+ * Nobody but the primary of its partition decides where a grain is active, also when it moves. An
+ * activation that has taken its last turn stays in the catalog, where calls wait for its end, and asks the
+ * primary to have it go on elsewhere; so long it is the grain's place, also for a silo that becomes primary
+ * meanwhile, and asks that one anew. The primary orders the new activation, and answers when that is there:
+ * only then the old one goes, and what has waited follows. Meanwhile the primary does not count the two as
+ * contenders.
  *
- * If it does not come about in time, what was in memory is lost and nothing else: the grain begins anew at its
- * next call, from its store.
+ * If it does not come about in time, what was in memory is lost and nothing else: the grain begins anew at
+ * its next call, from its store.
  */
 export class Moves {
   readonly #options: MovesOptions;
@@ -153,7 +154,7 @@ export class Moves {
     return node.control.request(primary, 'place', body, ORDER_MS).catch(() => 'notNow');
   }
 
-  /** The answer; undefined when something changes before it comes, or, if there is nothing to wait for, soon. */
+  /** The answer; undefined when something changes before it comes, or soon if none is to come. */
   #orWoken(activation: Activation, answer?: Promise<unknown>): Promise<unknown> {
     return new Promise((resolve) => {
       let timer: Timer | undefined;

@@ -268,7 +268,9 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'an activation that moves goes before the next one is there',
     file: 'framework/runtime/moves.ts',
     replace: '    const verdict = await this.#goOn(activation, to, luggage);\n',
-    by: '    const going = this.#goOn(activation, to, luggage);\n    this.#conclude(activation);\n    const verdict = await going;\n',
+    by:
+      '    const going = this.#goOn(activation, to, luggage);\n' +
+      '    this.#conclude(activation);\n    const verdict = await going;\n',
     caughtBy: 'Traveller',
     seeds: [4],
   },

@@ -158,7 +158,7 @@ class Story {
     }
   }
 
-  /** Sends grains from silo to silo. One that has nobody but itself to lose its memory by does not lose it. */
+  /** Sends grains from silo to silo. In an orderly cluster none loses what it has in memory. */
   async #mover(): Promise<void> {
     const random = this.#cluster.random.fork('mover');
     const steps = new Map<string, number>();
