@@ -42,6 +42,7 @@ export type { RetryOptions } from './grain/retry.ts';
 export type { StandardSchema } from './grain/standard-schema.ts';
 export type { EventMeta, ReplayFrom, SubscribeOptions } from './grain/subscribe-options.ts';
 export type { GrainId, GrainKey, KeyPart } from './identity/grain-id.ts';
+export type { Labels } from './identity/labels.ts';
 export { LIMITS } from './limits.ts';
 export type { RuntimeEvent, RuntimeEventType, RuntimeListener } from './observability/events.ts';
 export type { Placement, PlacementCandidate, PlacementRequest } from './placement/placement.ts';
