@@ -60,12 +60,30 @@ function guard(
   chain: Chain<IncomingCall> | undefined,
 ): unknown {
   if (args instanceof Promise) return args.then((late) => guard(call, side, late, run, chain));
-  if (!chain) return run(args);
-  const view = new IncomingView(call, side, args);
-  return chain(view, async () => {
-    view.goOn();
-    return run(view.args);
-  });
+  return chain ? intercepted(chain, new IncomingView(call, side, args), run) : run(args);
+}
+
+/**
+ * The turn lasts until both the interceptors and the method have ended: a method that an interceptor does not
+ * wait for, or only for some time, would else run beside the calls that follow.
+ */
+async function intercepted(
+  chain: Chain<IncomingCall>,
+  view: IncomingView,
+  run: (args: readonly unknown[]) => unknown,
+): Promise<unknown> {
+  let result: unknown;
+  try {
+    return await chain(view, async () => {
+      view.goOn();
+      result = run(view.args);
+      return result;
+    });
+  } finally {
+    view.end();
+    // What comes of it was the interceptors' to look at.
+    await Promise.resolve(result).catch(() => {});
+  }
 }
 
 /** A generator whose items are those of a stream that is yet to come. */
@@ -83,6 +101,7 @@ class IncomingView implements IncomingCall {
   #request: Readonly<Record<string, unknown>> | undefined;
   #signal: AbortSignal | undefined;
   #started = false;
+  #ended = false;
 
   constructor(call: Call, context: GrainContext, args: readonly unknown[]) {
     this.#call = call;
@@ -92,11 +111,16 @@ class IncomingView implements IncomingCall {
 
   /** A call runs once: a second `next()` would run the method again in one turn, on a promise of once. */
   goOn(): void {
-    if (!this.#started) this.#started = true;
-    else
-      throw new TypeError(
-        `${this.target}.${this.method}: next() was called twice; an incoming call runs once`,
-      );
+    const where = `${this.target}.${this.method}`;
+    if (this.#started) throw new TypeError(`${where}: next() was called twice; an incoming call runs once`);
+    if (this.#ended)
+      throw new TypeError(`${where}: next() was called after the call had been answered; await next()`);
+    this.#started = true;
+  }
+
+  /** No method runs outside a turn. A generator may still ask for the stream: its items are turns of it. */
+  end(): void {
+    this.#ended = !this.stream;
   }
 
   get target(): GrainId {

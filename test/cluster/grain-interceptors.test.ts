@@ -189,6 +189,33 @@ describe('next()', () => {
     expect(scene.log).toEqual(['echo 1']);
   });
 
+  test('that its interceptor does not wait for is part of the turn all the same', async () => {
+    scene.incoming = async (call, next) => {
+      const result = next();
+      return call.method === 'wait' ? 'too slow' : result;
+    };
+    const cancelling = new AbortController();
+    const waiting = failure(plain().$with({ signal: cancelling.signal }).wait());
+    const echo = plain().echo('behind it');
+    expect(await all(plain().upTo(1))).toEqual([1]); // beside it, since that interleaves
+    expect(scene.log).toEqual(['stream ends']);
+    cancelling.abort();
+    expect(await waiting).toMatchObject({ code: 'CALL_CANCELLED' });
+    expect(await echo).toBe('behind it');
+  });
+
+  test('called when the call has been answered is refused: no method runs outside a turn', async () => {
+    let late: (() => Promise<unknown>) | undefined;
+    scene.incoming = async (_call, next) => {
+      late = next;
+      return 'answered';
+    };
+    expect(await plain().echo(1)).toBe('answered');
+    const error = await failure((late as () => Promise<unknown>)());
+    expect(error.message).toMatch(/^Plain\/x\.echo: next\(\) was called after the call had been answered/);
+    expect(scene.log).toEqual([]);
+  });
+
   test('called again on the outgoing side makes the call again, with the arguments of then', async () => {
     scene.outgoing = async (call, next) => {
       const first = await next();
