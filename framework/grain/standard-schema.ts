@@ -52,10 +52,17 @@ export function validate<Output>(
   at: string,
 ): Validated<Output> | Promise<Validated<Output>> {
   const result = schema['~standard'].validate(value);
-  return result instanceof Promise ? result.then((late) => told(late, at)) : told(result, at);
+  return isThenable(result) ? Promise.resolve(result).then((late) => told(late, at)) : told(result, at);
+}
+
+/** Also a promise of another realm, or of a library: taken for an answer it would let all through. */
+function isThenable<Result>(result: Result | PromiseLike<Result>): result is PromiseLike<Result> {
+  return typeof (result as { readonly then?: unknown } | undefined)?.then === 'function';
 }
 
 function told<Output>(result: StandardResult<Output>, at: string): Validated<Output> {
+  if (typeof result !== 'object' || result === null || !('value' in result || result.issues))
+    throw new TypeError(`the schema of ${at} answered with neither a value nor issues`);
   // By the standard a result without issues is a success, and a failure has at least one; some schema may
   // not keep to the second half, and what it refused must not pass for it.
   if (!result.issues) return result;

@@ -59,6 +59,20 @@ describe('what a schema says', () => {
     expect(await validate(late, 'y', 'value')).toEqual({ issues: [{ path: 'value', message: 'no x' }] });
   });
 
+  test('comes late from what is like a promise, too', async () => {
+    // biome-ignore lint/suspicious/noThenProperty: as libraries make them, and other realms
+    const like = { then: (resolve: (result: unknown) => void) => resolve({ issues: [{ message: 'no' }] }) };
+    expect(await validate(saying(like), 1, 'value')).toEqual({ issues: [{ path: 'value', message: 'no' }] });
+  });
+
+  test.each([undefined, null, true, 'yes', {}, { success: true }])(
+    'is refused when it says %j, which is neither a value nor issues',
+    (result) => {
+      const validating = () => validate(saying(result), 1, 'value');
+      expect(validating).toThrow('the schema of value answered with neither a value nor issues');
+    },
+  );
+
   test('names the place as one would in code', async () => {
     expect(await pathOf()).toBe('value');
     const paths = [['a', 'b'], [0, 'b', 12], ['two words'], [{ key: 'k' }, { key: 1 }], ['1'], [Symbol('s')]];
