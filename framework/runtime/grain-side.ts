@@ -27,6 +27,7 @@ import type { RecordEvent, RecordOwner, Records } from '../storage/records.ts';
 import type { Random } from '../system/random.ts';
 import type { Activation } from './activation.ts';
 import { BoundGroups } from './bound-groups.ts';
+import { waitingInChain } from './deadlock.ts';
 import { Timers } from './timers.ts';
 
 /**
@@ -152,7 +153,8 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
       const text = `${this.id}: no silo '${silo}' is active that has the class ${type.name} and its labels`;
       throw new NoSiloError(text, { grain: this.id });
     }
-    if (silo !== this.silo) this.#activation.migrate(silo);
+    if (silo === this.silo) this.#activation.stays = true;
+    else this.#activation.migrate({ to: silo, stays: silo !== undefined });
   }
 
   keepAlive(ms: number): void {
@@ -201,7 +203,11 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
   // ---- records
 
   isKeyed(): boolean {
-    return this.#activation.currentCall()?.idempotencyKey !== undefined;
+    const call = this.#activation.currentCall();
+    if (call === undefined) return false;
+    if (call.idempotencyKey !== undefined) return true;
+    const keyed = this.#activation.running.filter(({ idempotencyKey }) => idempotencyKey !== undefined);
+    return waitingInChain(call, keyed) !== undefined;
   }
 
   recordsNamed(record: string): { readonly records: Records; readonly grain: Grain } {

@@ -29,7 +29,7 @@ export interface RecordOwner {
   defaults(): Grain;
   /** A record could not be written as expected: what is in memory is not to be trusted any more. */
   spoiled(reason: 'stateConflict' | 'storeFailed' | 'keyedCallFailed'): void;
-  /** Whether the code that asks belongs to a call with an idempotency key. */
+  /** Whether the code that asks belongs to a call with an idempotency key, or to one that it waits for. */
   isKeyed(): boolean;
   /** What the store has acknowledged: the etag that this activation held before, and the one now. */
   tell(event: RecordEvent, record: string, before: string | undefined, etag: string | undefined): void;
@@ -244,8 +244,11 @@ export class Records {
     }
   }
 
+  /** The fields of all records: what is not part of the commit would else outlive a call that failed. */
   #packed(grain: Grain): Uint8Array {
-    return pack(this.#fields(grain, this.#keyedIndex()), 'state').slice();
+    return Buffer.concat(
+      this.#owner.type.records.map((_, index) => pack(this.#fields(grain, index), 'state')),
+    );
   }
 
   /**

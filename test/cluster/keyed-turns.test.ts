@@ -105,6 +105,23 @@ describe('in a call with an idempotency key', () => {
     expect(await here.grain(Till, 'split').total()).toBe(5);
   });
 
+  test('one that it waits for is part of it, also with what that one saves', async () => {
+    const store = new Watched();
+    await using silo = await start(store);
+    const till = silo.grain(Till, 'awaited');
+    for (let n = 0; n < 2; n++)
+      expect(await till.$with({ idempotencyKey: 'k', timeoutMs: 2_000 }).putNoted(5, 'n')).toEqual(['n']);
+    expect([store.writes, runsOf('awaited')]).toEqual([['awaited/state'], 1]);
+  });
+
+  test('what it has changed of another record ends with it, too, when it fails', async () => {
+    await using silo = await start();
+    const till = silo.grain(Till, 'spoilt');
+    await till.audit();
+    expect(await failure(keyed(till, 'k').spoil())).toBeInstanceOf(RangeError);
+    expect(await till.audited()).toBe(1);
+  });
+
   test('a call beside it does not save what it has changed and taken back', async () => {
     const store = new Watched();
     await using silo = await start(store);
@@ -186,5 +203,24 @@ describe('of the answers for idempotency keys', () => {
     open = false;
     expect((await failure(keyed(till, 'k').put(5))).message).toBe('not you');
     expect([seen.length, runsOf('guarded')]).toEqual([3, 1]);
+  });
+
+  test('are those of the arguments as they came, whatever interceptors do to them', async () => {
+    await using silo = await Silo.start({
+      grains: GRAINS,
+      log: 'silent',
+      interceptors: {
+        incoming: [
+          (call, next) => {
+            Object.assign(call.args[1] as object, { seen: ++seen });
+            return next();
+          },
+        ],
+      },
+    });
+    let seen = 0;
+    const till = silo.grain(Till, 'stamped');
+    for (let n = 0; n < 2; n++) expect(await keyed(till, 'k').put(5, {})).toEqual({ total: 5 });
+    expect([seen, runsOf('stamped')]).toEqual([2, 1]);
   });
 });

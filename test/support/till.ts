@@ -83,6 +83,26 @@ export class Till extends Grain {
     await this.save('audit');
   }
 
+  /** Changes what another record has, and fails. */
+  @method()
+  async spoil(): Promise<void> {
+    this.entries++;
+    throw new RangeError('spoilt');
+  }
+
+  @method({ readOnly: true })
+  async audited(): Promise<number> {
+    return this.entries;
+  }
+
+  /** Waits for a call of its own that may run beside it. */
+  @method()
+  async putNoted(cents: number, text: string): Promise<string[]> {
+    ran.push(`${this.key} ${cents}`);
+    this.cents += cents;
+    return this.grain(Till, this.key).note(text);
+  }
+
   @method({ interleave: true })
   async refresh(): Promise<void> {
     await this.reload();
