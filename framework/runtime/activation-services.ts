@@ -14,7 +14,6 @@ import type { SiloTopics } from '../topics/silo-topics.ts';
 import type { Activation } from './activation.ts';
 import type { IncomingChains } from './guarded-calls.ts';
 import type { Luggage } from './luggage.ts';
-import type { Journey } from './moves.ts';
 import type { OwnTurns } from './own-turn.ts';
 import type { RunningCalls } from './running-calls.ts';
 
@@ -50,8 +49,8 @@ export interface ActivationServices {
   canBeOn(silo: string, id: GrainId): boolean;
   /** What another activation took along. Rejects when it is not to be had. */
   fetchLuggage(luggage: Luggage): Promise<Uint8Array>;
-  /** The activation takes no turn any more, and wants to go on elsewhere: `end()` is called when it does. */
-  depart(activation: Activation, journey: Journey): void;
+  /** It takes no turn any more, and wants to go on elsewhere: calls `packUp()`, and `end()` when it does. */
+  depart(activation: Activation): void;
   /** The activation holds nothing any more; these calls wait for the next one. */
   gone(activation: Activation, waiting: Call[]): void;
 }

@@ -16,6 +16,7 @@ import { runGuarded } from './guarded-calls.ts';
 import { runKeyed } from './keyed-call.ts';
 import type { Luggage } from './luggage.ts';
 import { Mailbox } from './mailbox.ts';
+import type { Destination, Journey } from './moves.ts';
 import { isUse, type OwnTurn } from './own-turn.ts';
 import { type Household, packUp, sayGoodbye, settleIn } from './removal.ts';
 import { NO_PLACE } from './running-calls.ts';
@@ -46,7 +47,7 @@ export class Activation {
   /** Somebody chose this silo for it: it is not to be moved to where the ring puts it. */
   stays = false;
   /** It ends in order to go on elsewhere. */
-  #move: { readonly to: string | undefined } | undefined;
+  #move: Destination | undefined;
   /** Made with the first timer. */
   timers: Timers | undefined;
   #instance: Grain | undefined;
@@ -139,12 +140,8 @@ export class Activation {
             cause: error,
           });
     if (events.active) {
-      events.publish({
-        type: 'activationFailed',
-        grain: this.id,
-        activationId: this.activationId,
-        error: cause,
-      });
+      const { id: grain, activationId } = this;
+      events.publish({ type: 'activationFailed', grain, activationId, error: cause });
     }
     const waiting = this.mailbox.takeAll();
     this.#gone([]);
@@ -169,10 +166,10 @@ export class Activation {
     if (this.mailbox.running === 0 && !this.#preparing) void this.#finish(active);
   }
 
-  /** Moves to a silo, or to where the grain's placement puts it, when the turns that run are done. */
-  migrate(to: string | undefined): void {
-    if (this.state !== 'active') return;
-    this.#move = { to };
+  /** Moves when the turns that run are done, or `onActivate` is. */
+  migrate(move: Destination): void {
+    if (this.state !== 'active' && this.state !== 'activating') return;
+    this.#move = move;
     this.deactivate('migrated');
   }
 
@@ -181,10 +178,15 @@ export class Activation {
     if (hook || (this.#streams?.size ?? 0) > 0)
       await sayGoodbye(this.#household(), this.#streams, hook ? this.#reason : undefined);
     if (!active || !this.#move) return this.#gone(this.#rest());
-    const contents = await packUp(this.#household());
-    if (!this.#move) return this.#gone(this.#rest()); // it has lost against another meanwhile
+    this.services.depart(this);
+  }
+
+  /** It is its turn to move. Undefined: it does not, since it has lost against another meanwhile. */
+  async packUp(): Promise<Journey | undefined> {
+    const contents = this.#move && (await packUp(this.#household()));
+    if (!this.#move) return void this.#gone(this.#rest());
     this.#fallSilent();
-    this.services.depart(this, { ...this.#move, contents });
+    return { ...this.#move, contents };
   }
 
   /** It has moved, or cannot: nothing more happens here. Returns the calls that wait for the next one. */

@@ -1,3 +1,4 @@
+import type { Directory } from '../directory/directory.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Activation } from './activation.ts';
@@ -9,6 +10,7 @@ import type { Workers } from './workers.ts';
 export interface EvacuationOptions {
   readonly clock: Clock;
   readonly events: RuntimeEvents;
+  readonly directory: Directory;
   readonly catalog: Catalog;
   readonly workers: Workers;
   readonly moves: Moves;
@@ -31,8 +33,9 @@ export class Evacuation {
 
   /** Resolves when nothing is left, or after `drainMs`. True when nothing is left. */
   async run(): Promise<boolean> {
-    const { clock, events, catalog, workers, drainMs } = this.#options;
-    for (const activation of [...catalog.all()]) evict(activation, clock.now());
+    const { clock, events, directory, catalog, workers, drainMs } = this.#options;
+    const elsewhere = new Set(directory.era.active.flatMap(({ types }) => types));
+    for (const activation of [...catalog.all()]) evict(activation, clock.now(), elsewhere);
     workers.endIdle();
     if (this.#isEmpty) return true;
     // Turns that run may still need workers, also new ones.
@@ -61,8 +64,9 @@ export class Evacuation {
   }
 }
 
-function evict(activation: Activation, now: number): void {
-  if (isKept(activation, now) || carries(activation)) activation.migrate(undefined);
-  // Also one that is not active yet, and so has nothing to carry.
-  activation.deactivate('shutdown');
+/** `elsewhere`: the classes that other silos have. A grain that nobody can take is told of a shutdown. */
+function evict(activation: Activation, now: number, elsewhere: ReadonlySet<string>): void {
+  const moves = isKept(activation, now) || carries(activation);
+  if (moves && elsewhere.has(activation.type.name)) activation.migrate({ to: undefined, stays: false });
+  else activation.deactivate('shutdown');
 }

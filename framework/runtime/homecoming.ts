@@ -1,5 +1,6 @@
 import type { Directory } from '../directory/directory.ts';
 import { Grain } from '../grain/grain.ts';
+import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import type { Clock, Timer } from '../system/clock.ts';
 import type { Activation } from './activation.ts';
@@ -71,27 +72,30 @@ export class Homecoming {
         if (this.#someAway) this.#begin(PAUSE_MS);
         return;
       }
-      if (!this.#isAway(value)) continue;
+      const home = this.#homeOf(value);
+      if (home === undefined || home === directory.self) continue;
       this.#someAway = true;
-      if (mayMove(value, clock.now())) budget--;
+      if (mayMove(value, nodeName(home), clock.now())) budget--;
     }
     this.#arm(tickMs);
   }
 
-  #isAway({ type, id, partition, stays }: Activation): boolean {
-    const { directory, placer } = this.#options;
-    if (stays) return false;
-    const home = placer.home(type, id, partition);
-    return home !== undefined && home !== directory.self;
+  #homeOf({ type, id, partition, stays }: Activation): NodeAddress | undefined {
+    return stays ? undefined : this.#options.placer.home(type, id, partition);
   }
 }
 
-/** Moves an activation, if nobody notices; false when it is busy, or would lose too much. */
-function mayMove(activation: Activation, now: number): boolean {
+/**
+ * Moves an activation, if nobody notices; false when it is busy, or would lose too much. By name: the silo
+ * that decides may lack the class, and not know what it prefers; it would have the grain go on where it is.
+ */
+function mayMove(activation: Activation, to: string, now: number): boolean {
   if (!activation.isQuiet) return false;
-  if (carries(activation)) activation.migrate(undefined);
+  const { records, prefers } = activation.type;
+  const move = { to, stays: false };
+  if (carries(activation)) activation.migrate(move);
   else if (isKept(activation, now) || activation.timers?.isRunning) return false;
-  else if (activation.type.records.length > 0) activation.migrate(undefined);
+  else if (records.length > 0 || prefers) activation.migrate(move);
   else activation.deactivate('migrated'); // there is nothing to carry: its next call finds it at home
   return true;
 }

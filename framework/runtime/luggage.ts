@@ -19,7 +19,7 @@ export interface Contents {
   readonly memory: unknown;
 }
 
-/** How long it is kept, and how long one question for a piece of it may take. */
+/** How long it is kept when its grain is elsewhere, and how long one question for a piece of it may take. */
 const KEPT_MS = 10_000;
 const FETCH_MS = 2_000;
 
@@ -47,7 +47,7 @@ export function unpackContents(bytes: Uint8Array, binder: RefBinder): Contents {
 
 interface Kept {
   readonly bytes: Uint8Array;
-  readonly timer: Timer;
+  timer: Timer | undefined;
 }
 
 /**
@@ -80,20 +80,29 @@ export class LuggageOffice {
     return this.#kept.size;
   }
 
-  /** Keeps it for whoever comes for its number; 0 when there is no room. */
+  /** Whether more should be packed. What has been packed is kept even so. */
+  get hasRoom(): boolean {
+    return this.#bytes < LIMITS.luggageBytes;
+  }
+
+  /** Keeps it for whoever comes for its number, until `drop` or `left`. */
   keep(bytes: Uint8Array): number {
-    if (this.#bytes + bytes.length > LIMITS.luggageBytes) return 0;
     const number = ++this.#last;
-    const timer = this.#clock.inBackground(KEPT_MS, () => this.drop(number));
-    this.#kept.set(number, { bytes, timer });
+    this.#kept.set(number, { bytes, timer: undefined });
     this.#bytes += bytes.length;
     return number;
+  }
+
+  /** Its grain is elsewhere: whoever is to fetch it may do so for a while yet. */
+  left(number: number): void {
+    const kept = this.#kept.get(number);
+    if (kept) kept.timer = this.#clock.inBackground(KEPT_MS, () => this.drop(number));
   }
 
   drop(number: number): void {
     const kept = this.#kept.get(number);
     if (!kept) return;
-    kept.timer.cancel();
+    kept.timer?.cancel();
     this.#kept.delete(number);
     this.#bytes -= kept.bytes.length;
     this.onFetched();

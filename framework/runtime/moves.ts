@@ -26,10 +26,16 @@ export interface MovesOptions {
   dispatch(call: Call): void;
 }
 
-/** Where an activation that takes no turn any more wants to go on, and with what. */
-export interface Journey {
+/** Where an activation that takes no turn any more wants to go on. */
+export interface Destination {
   /** The name of a silo; undefined: wherever the grain's placement puts it. */
   readonly to: string | undefined;
+  /** Somebody chose that silo: the grain is not to be moved from there to where the ring puts it. */
+  readonly stays: boolean;
+}
+
+export interface Journey extends Destination {
+  /** What goes along. */
   readonly contents: Uint8Array | undefined;
 }
 
@@ -39,6 +45,8 @@ type Verdict = 'elsewhere' | 'here' | 'notNow';
 /** How long a move may take, with all that the cluster does meanwhile, and how soon it is tried again. */
 const MOVE_MS = 10_000;
 const AGAIN_MS = 50;
+/** Activations that pack at a time: nobody knows before how much that will be. */
+const PACKING = 32;
 
 /**
  * Activations that move to another silo with what they have in memory.
@@ -60,8 +68,9 @@ export class Moves {
   /** What this silo is deciding for others: asked again, it gives the same answer. */
   readonly #deciding = new Map<GrainId, Promise<Verdict>>();
   readonly #sleepers = new Map<Activation, () => void>();
-  /** Activations that have to wait until others have moved. */
+  /** Activations that may not pack before others have moved. */
   readonly #queue: (() => void)[] = [];
+  #packing = 0;
   #underWay = 0;
   #stopped = false;
 
@@ -72,7 +81,7 @@ export class Moves {
     this.#options = options;
     const { address, clock, control } = options.node;
     this.#office = new LuggageOffice(address, clock, control);
-    this.#office.onFetched = () => this.#tellIfIdle();
+    this.#office.onFetched = () => this.#goAhead();
     control.on('place', (from, body) => this.#asked(from, body));
   }
 
@@ -86,21 +95,46 @@ export class Moves {
   }
 
   /** The activation takes no turn any more, and wants to go on elsewhere. */
-  async depart(activation: Activation, { to, contents }: Journey): Promise<void> {
-    const { node } = this.#options;
-    const { id } = activation;
-    const number = contents ? this.#office.keep(contents) : 0;
-    if (contents && number === 0)
-      node.events.publish({ type: 'luggageLost', grain: id, reason: 'too much is under way already' });
+  async depart(activation: Activation): Promise<void> {
     this.#leaving.add(activation);
-    const luggage: Luggage = [node.address, number, to !== undefined];
-    if (++this.#underWay > LIMITS.moves) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    const verdict = await this.#goOn(activation, to, luggage);
+    await new Promise<void>((resolve) => {
+      this.#queue.push(resolve);
+      this.#goAhead();
+    });
+    const journey = this.#stopped ? undefined : await activation.packUp();
+    this.#packing--;
+    if (journey) {
+      this.#goAhead();
+      await this.#travel(activation, journey);
+    }
+    this.#conclude(activation);
     this.#underWay--;
-    this.#queue.shift()?.();
-    if (verdict === 'notNow') this.#office.drop(number);
-    this.#conclude(activation, verdict === 'here' ? luggage : undefined);
-    this.#tellIfIdle();
+    this.#goAhead();
+  }
+
+  /** As many pack as there is room for what they take along. */
+  #goAhead(): void {
+    while (this.#queue.length > 0) {
+      const mayPack = this.#packing < PACKING && this.#underWay < LIMITS.moves && this.#office.hasRoom;
+      if (!mayPack && !this.#stopped) return;
+      this.#packing++;
+      this.#underWay++;
+      this.#queue.shift()?.();
+    }
+    if (this.size === 0) this.onIdle();
+  }
+
+  async #travel(activation: Activation, { to, stays, contents }: Journey): Promise<void> {
+    const { node, winnerOver } = this.#options;
+    const number = contents ? this.#office.keep(contents) : 0;
+    const luggage: Luggage = [node.address, number, stays];
+    const verdict = await this.#goOn(activation, to, luggage);
+    if (verdict === 'here') this.#conclude(activation, [node.address, number, false]);
+    if (verdict !== 'notNow') return this.#office.left(number);
+    this.#office.drop(number);
+    if (number === 0 || this.#stopped) return;
+    const reason = winnerOver(activation) ? 'another activation has won' : 'no silo has taken it in time';
+    node.events.publish({ type: 'luggageLost', grain: activation.id, reason });
   }
 
   /** Something has changed that may end the waiting: another era, or a loss against another activation. */
@@ -112,6 +146,7 @@ export class Moves {
   stop(): void {
     this.#stopped = true;
     this.#office.stop();
+    this.#goAhead();
     this.wake();
   }
 
@@ -171,7 +206,7 @@ export class Moves {
 
   /** It is gone from here; what has waited goes where it is now. May go on here itself, as ordered. */
   #conclude(activation: Activation, here?: Luggage): void {
-    if (!this.#leaving.delete(activation)) return;
+    if (!this.#leaving.delete(activation) || activation.state === 'gone') return;
     const { catalog, directory, activate, dispatch, winnerOver } = this.#options;
     const { type, id, partition } = activation;
     const waiting = activation.end();
@@ -179,10 +214,6 @@ export class Moves {
     directory.gone(partition, activation, winnerOver(activation));
     if (here && !this.#stopped) activate(type, id, partition, here);
     for (const call of waiting) dispatch(call);
-  }
-
-  #tellIfIdle(): void {
-    if (this.size === 0) this.onIdle();
   }
 
   // ---- deciding
@@ -214,19 +245,22 @@ export class Moves {
   async #decide(
     { id, partition, activationId }: Pick<Activation, 'id' | 'partition' | 'activationId'>,
     to: string | undefined,
-    luggage: Luggage,
+    given: Luggage,
     leave: () => void,
   ): Promise<Verdict> {
     const { directory, orders, placer, node, grainType, activate } = this.#options;
     if (!directory.isOpen(partition) || orders.waitingFor(id)) return 'notNow';
     const type = grainType(typeOf(id));
-    let silo = to === undefined ? undefined : placer.find(to, id);
+    const named = to === undefined ? undefined : placer.find(to, id);
+    const [from, number, stays] = given;
+    let silo = named;
     try {
-      silo ??= placer.choose(type, id, partition, luggage[0]);
+      silo ??= placer.choose(type, id, partition, from);
     } catch {
       return 'notNow'; // the next call is told why
     }
-    if (silo === luggage[0]) return 'here';
+    if (silo === from) return 'here';
+    const luggage: Luggage = [from, number, stays && named !== undefined];
     if (silo === node.address) {
       leave();
       activate(type as GrainType, id, partition, luggage);

@@ -51,7 +51,7 @@ async function within<T>(clock: Clock, hook: string, result: Promise<T>): Promis
   }
 }
 
-/** What an activation takes along when it moves; undefined when that fails, which an event tells. */
+/** What an activation takes along when it moves; undefined: nothing, or that failed, which an event tells. */
 export async function packUp({
   id,
   services,
@@ -60,6 +60,7 @@ export async function packUp({
 }: Household): Promise<Uint8Array | undefined> {
   try {
     const memory = await within(services.clock, 'onDehydrate', (async () => instance.onDehydrate())());
+    if (!records && memory === undefined) return undefined;
     return packContents({ records: records?.carried(instance) ?? [], memory });
   } catch (error) {
     services.events.publish({ type: 'hookFailed', grain: id, hook: 'onDehydrate', error });

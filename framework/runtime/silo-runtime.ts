@@ -134,7 +134,7 @@ export class SiloRuntime {
     const { catalog, workers } = this;
     const { drainMs, homecomingsPerSecond: perSecond } = options;
     const { moves } = this.dispatcher;
-    this.#evacuation = new Evacuation({ clock, events, catalog, workers, moves, drainMs });
+    this.#evacuation = new Evacuation({ clock, events, directory, catalog, workers, moves, drainMs });
     this.#homecoming = new Homecoming({ clock, events, directory, catalog, placer: this.#placer, perSecond });
     this.#deadlocks = new DeadlockDetector(node, this.outbound, local.find);
     this.#connect();
@@ -286,7 +286,7 @@ export class SiloRuntime {
       blocked: (activation, call) => this.#deadlocks.blocked(activation, call),
       canBeOn: (silo, id) => this.#placer.find(silo, id) !== undefined,
       fetchLuggage: (luggage) => this.dispatcher.moves.fetch(luggage),
-      depart: (activation, journey) => void this.dispatcher.moves.depart(activation, journey),
+      depart: (activation) => void this.dispatcher.moves.depart(activation),
       gone: (activation, waiting) => {
         this.catalog.remove(activation);
         this.workers.remove(activation);

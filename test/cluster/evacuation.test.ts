@@ -1,0 +1,141 @@
+import { simulate } from 'granary/testing';
+import { describe, expect, test, vi } from 'vitest';
+import { type DeactivationReason, Grain, grain, method, state } from '../../framework/index.ts';
+import { TestCluster } from '../../framework/testing/index.ts';
+
+/** Saves at its end, but not when it moves: then its fields go along. */
+@grain({ keepAlive: true })
+class Ledger extends Grain {
+  @state() entries = 0;
+  @method() async add(): Promise<number> {
+    return ++this.entries;
+  }
+  override async onDeactivate(reason: DeactivationReason): Promise<void> {
+    if (reason !== 'migrated') await this.save();
+  }
+}
+
+let opened = Promise.resolve();
+
+/** Takes along what it has in memory. */
+@grain({ keepAlive: true })
+class Cargo extends Grain {
+  #load = '';
+  @method() async put(load: string): Promise<void> {
+    this.#load += load;
+  }
+  @method() async size(): Promise<number> {
+    return this.#load.length;
+  }
+  @method() async go(silo: string): Promise<void> {
+    this.context.migrate(silo);
+  }
+  @method() async where(): Promise<string> {
+    return this.context.silo;
+  }
+  override async onActivate(): Promise<void> {
+    await opened;
+  }
+  override onDehydrate(): unknown {
+    return this.#load;
+  }
+  override onRehydrate(load: string): void {
+    this.#load = load;
+  }
+}
+
+@grain({ prefers: { zone: 'west' } })
+class Customer extends Grain {
+  @state() orders = 0;
+  @method({ idempotent: true }) async where(): Promise<string> {
+    return this.context.silo;
+  }
+}
+
+@grain()
+class Other extends Grain {
+  @method() async nothing(): Promise<void> {}
+}
+
+describe('a silo that is drained', () => {
+  test('tells its grains of a shutdown, not of a move, when no other silo can take them', async () => {
+    await using cluster = await TestCluster.start({ grains: [Ledger], silos: ['a'] });
+    await cluster.grain(Ledger, 'x').add();
+    await cluster.stop('a');
+    await cluster.start('b');
+    await cluster.settled();
+    expect(await cluster.grain(Ledger, 'x').add()).toBe(2);
+  });
+
+  test('loses nothing when what moves along is more than it keeps at a time', async () => {
+    const options = { homecomingsPerSecond: 0 };
+    await using cluster = await TestCluster.start({ grains: [Cargo], silos: ['a'], options });
+    const load = 'x'.repeat(2_000_000);
+    const all = Array.from({ length: 75 }, (_, key) => cluster.grain(Cargo, key));
+    for (const each of all) await each.put(load);
+    await cluster.start('b');
+    await cluster.settled();
+    expect(await cluster.silo('a').drain()).toBe(true);
+    expect(new Set(await Promise.all(all.map((each) => each.size())))).toEqual(new Set([load.length]));
+  });
+
+  test('sends on what has come with a grain that is not active yet', async () => {
+    await using cluster = await TestCluster.start({ grains: [Cargo] });
+    const cargo = cluster.grain(Cargo, 'x');
+    await cargo.put('12');
+    const from = await cargo.where();
+    const to = cluster.names.find((name) => name !== from) as string;
+    let open = () => {};
+    opened = new Promise((resolve) => {
+      open = resolve;
+    });
+    await cargo.go(to);
+    const places = () => cluster.activationsOf(Cargo, 'x').map(({ silo }) => silo);
+    await vi.waitFor(() => expect(places()).toEqual([to]));
+    const drained = cluster.silo(to).drain();
+    await vi.waitFor(() => expect(cluster.silo(from).silos).not.toContain(to));
+    await cluster.settled();
+    open();
+    expect(await drained).toBe(true);
+    expect(await cargo.size()).toBe(2);
+  });
+});
+
+describe('grains that move', () => {
+  test('stay where they are when they ask for just that', async () => {
+    const options = { homecomingsPerSecond: 1_000 };
+    await using cluster = await TestCluster.start({ grains: [Cargo], silos: ['a'], options });
+    const keys = Array.from({ length: 40 }, (_, key) => key);
+    await Promise.all(keys.map((key) => cluster.grain(Cargo, key).put('1')));
+    const pinned = keys.slice(20);
+    await Promise.all(pinned.map((key) => cluster.grain(Cargo, key).go('a')));
+    await cluster.start('b');
+    const placesOf = (some: readonly number[]) =>
+      some.flatMap((key) => cluster.activationsOf(Cargo, key).map(({ silo }) => silo));
+    await vi.waitFor(() => expect(placesOf(keys)).toContain('b'));
+    await cluster.settled();
+    expect(new Set(placesOf(pinned))).toEqual(new Set(['a']));
+  });
+
+  test('reach the silo that they prefer, once, though the silo that decides knows nothing of that', async () => {
+    const options = { homecomingsPerSecond: 400, idleMs: 600_000 };
+    await simulate({ seed: 1, silos: 3, grains: [Other], options }, async (cluster) => {
+      await cluster.start('east', { grains: [Customer], labels: { zone: 'east' } });
+      await cluster.start('west', { grains: [Customer], labels: { zone: 'west' } });
+      await cluster.settled();
+      const customers = Array.from({ length: 30 }, (_, key) => cluster.grain(Customer, key));
+      const places = await Promise.all(customers.map((each) => each.where()));
+      expect(places).toContain('east');
+      let ends = 0;
+      cluster.subscribe((_silo, event) => {
+        if (event.type === 'activationGone') ends++;
+      });
+      await cluster.start('another', { grains: [Other] });
+      await cluster.settled();
+      await cluster.sleep(60_000);
+      expect(ends).toBe(places.filter((place) => place === 'east').length);
+      const last = await Promise.all(customers.map((each) => each.where()));
+      expect(new Set(last)).toEqual(new Set(['west']));
+    });
+  });
+});
