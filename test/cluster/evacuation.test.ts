@@ -117,7 +117,7 @@ describe('grains that move', () => {
     expect(new Set(placesOf(pinned))).toEqual(new Set(['a']));
   });
 
-  test('reach the silo that they prefer, once, though the one that decides does not know of that', async () => {
+  test('reach the silo that they prefer, once, though the one that decides knows nothing', async () => {
     const options = { homecomingsPerSecond: 400, idleMs: 600_000 };
     await simulate({ seed: 1, silos: 3, grains: [Other], options }, async (cluster) => {
       await cluster.start('east', { grains: [Customer], labels: { zone: 'east' } });
