@@ -28,6 +28,12 @@ export interface Made {
 export class DueQueue {
   readonly #entries = new Map<string, DueEntry>();
   #heap: DueEntry[] = [];
+  #latest = Number.NEGATIVE_INFINITY;
+
+  /** Nothing here is to be done later than this. */
+  get latest(): number {
+    return this.#latest;
+  }
 
   get size(): number {
     return this.#entries.size;
@@ -40,6 +46,7 @@ export class DueQueue {
   /** Puts an entry in place of the one of its key. */
   put(entry: DueEntry): void {
     this.#entries.set(entry.key, entry);
+    this.#latest = Math.max(this.#latest, entry.at);
     this.#heap.push(entry);
     this.#rise(this.#heap.length - 1);
     if (this.#heap.length > 2 * this.#entries.size + SPARE) this.#rebuild();
@@ -65,6 +72,19 @@ export class DueQueue {
     this.#removeFirst();
     this.#entries.delete(first.key);
     return first;
+  }
+
+  /**
+   * Lets go of all but the `count` that are due first, and those whose tick has been made. Returns when the
+   * first of what went is due.
+   */
+  shed(count: number): number {
+    const inOrder = [...this.#entries.values()].sort((a, b) => a.at - b.at);
+    const late = inOrder.slice(count).filter(({ made }) => !made);
+    for (const { key } of late) this.#entries.delete(key);
+    this.#rebuild();
+    this.#latest = this.#heap.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
+    return late[0]?.at ?? Number.POSITIVE_INFINITY;
   }
 
   all(): IterableIterator<DueEntry> {

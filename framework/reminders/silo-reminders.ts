@@ -61,8 +61,8 @@ export class SiloReminders {
   #wakesAt = Number.POSITIVE_INFINITY;
   #readAt = Number.POSITIVE_INFINITY;
   #reading = false;
-  /** More is due soon than was read. */
-  #more = false;
+  /** What is due from here on may be in the store alone, as there was no room for all that is due soon. */
+  #horizon = Number.POSITIVE_INFINITY;
   #pumping = false;
   /** By how much the wall clock is ahead of the monotonic one. */
   #aheadBy: number;
@@ -155,7 +155,8 @@ export class SiloReminders {
       this.#queue.take();
       this.#begin(first);
     }
-    if (this.#more && this.#queue.size < LIMITS.remindersAhead / 2) this.#readAt = clock.now();
+    const hasRoom = this.#queue.size < LIMITS.remindersAhead / 2;
+    if (hasRoom && this.#horizon < Number.POSITIVE_INFINITY) this.#readAt = clock.now();
     if (clock.now() >= this.#readAt && !this.#reading) void this.#read();
     this.#sleep();
   }
@@ -184,7 +185,7 @@ export class SiloReminders {
     const { clock, directory, events, self, store } = this.#options;
     this.#reading = true;
     this.#readAt = clock.now() + READ_MS;
-    this.#more = false;
+    this.#horizon = Number.POSITIVE_INFINITY;
     const heard = ++this.#heard;
     try {
       const { partitions } = directory.era.ring;
@@ -196,9 +197,8 @@ export class SiloReminders {
         if (this.#stopped) return;
         for (const reminder of page) this.#offer(reminder, heard);
         after = page.length === query.limit ? page.at(-1) : undefined;
-        this.#more ||= after !== undefined && this.#queue.size >= LIMITS.remindersAhead;
         this.#pumpSoon();
-      } while (after && !this.#more);
+      } while (after && this.#horizon === Number.POSITIVE_INFINITY);
     } catch (error) {
       this.#readAt = Math.min(this.#readAt, clock.now() + AGAIN_MS);
       events.publish({ type: 'reminderStoreFailed', error });
@@ -220,15 +220,22 @@ export class SiloReminders {
     }
     const known = this.#queue.get(key);
     const isMade = known?.made && known.reminder.registration === reminder.registration;
-    if (known ? known.heard >= heard || isMade : this.#isFull(entry)) return;
-    this.#queue.put(entry);
+    if (known && (known.heard >= heard || isMade)) return;
+    this.#keep(entry);
   }
 
-  /** What there is no room for is read when there is. */
-  #isFull(entry: DueEntry): boolean {
-    if (this.#queue.size < LIMITS.remindersAhead || entry.made) return false;
-    this.#more = true;
-    return true;
+  /**
+   * Keeps what is due first; for the rest there is the store. What follows upon a tick must not take the
+   * room of what is due before it and waits there, or that would wait for ever.
+   */
+  #keep(entry: DueEntry): void {
+    const { size, latest } = this.#queue;
+    const most = LIMITS.remindersAhead;
+    if (size >= most && entry.at >= latest) this.#horizon = Math.min(this.#horizon, entry.at);
+    if (entry.at >= this.#horizon && !entry.made) return this.#queue.drop(entry.key);
+    this.#queue.put(entry);
+    if (this.#queue.size <= most) return;
+    this.#horizon = Math.min(this.#horizon, this.#queue.shed(most - most / 4));
   }
 
   // ---- ticks
@@ -278,7 +285,7 @@ export class SiloReminders {
     // A page that was asked for earlier tells what was; another registration, or what was told, is news.
     const isOther = heardOf?.reminder.registration !== entry.reminder.registration;
     const successor = heardOf && isOther && heardOf.heard > entry.heard ? heardOf : follows;
-    if (successor && !this.#isFull(successor)) this.#queue.put(successor);
+    if (successor) this.#keep(successor);
     this.#pumpSoon();
   }
 }

@@ -118,6 +118,35 @@ test('what is told of beyond what a silo keeps stays in the store until there is
   expect(new Set(stage.made).size).toBe(count);
 }, 20_000);
 
+test('of more reminders that repeat than a silo keeps none starves', async () => {
+  const count = LIMITS.remindersAhead + 2_000;
+  for (let n = 0; n < count; n++) {
+    const reminder = stage.reminder(`${n}`, START + (n % 100) * 100);
+    await stage.store.setReminder({ ...reminder, schedule: '{"periodMs":10000,"missed":"once"}' });
+  }
+  stage.begin();
+  await stage.pass(11_000);
+  expect(new Set(stage.made).size).toBe(count);
+  await stage.pass(20_000);
+  const ticks = new Map<string, number>();
+  for (const key of stage.made) ticks.set(key, (ticks.get(key) ?? 0) + 1);
+  expect(Math.min(...ticks.values())).toBeGreaterThanOrEqual(3);
+  expect(stage.reminders.ahead).toBeLessThanOrEqual(LIMITS.remindersAhead);
+}, 20_000);
+
+test('what is set for soon is on time, also when a silo keeps as many as it may for later', async () => {
+  for (let n = 0; n < LIMITS.remindersAhead + 2_000; n++) {
+    await stage.store.setReminder(stage.reminder(`${n}`, START + 10_000));
+  }
+  stage.begin();
+  await stage.pass(500);
+  const near = stage.reminder('near', START + 1_500);
+  await stage.store.setReminder(near);
+  stage.reminders.set(near);
+  await stage.pass(1_500);
+  expect(stage.made).toEqual(['near']);
+}, 20_000);
+
 test('what nobody told this silo of is found when the store is read next', async () => {
   stage.begin();
   await stage.pass(100);
