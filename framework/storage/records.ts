@@ -14,8 +14,17 @@ import { asKnownHere, unknownAmong } from './stored-state.ts';
 /** The record that the answers of calls with idempotency keys are in. */
 export const KEYED_RECORD = 'state';
 
-/** A record's name, the etag that its fields belong to, the fields, packed, and their version. */
-export type CarriedRecord = readonly [name: string, etag: string | null, fields: Uint8Array, version: number];
+/**
+ * A record's name, the etag that its fields belong to, the fields, packed, their version, and those that the
+ * class does not have, if any.
+ */
+export type CarriedRecord = readonly [
+  name: string,
+  etag: string | null,
+  fields: Uint8Array,
+  version: number,
+  unknown?: Uint8Array | undefined,
+];
 
 export type RecordEvent = 'recordRead' | 'recordSaved' | 'recordCleared';
 
@@ -118,17 +127,18 @@ export class Records {
 
   /** The fields as they are now, saved or not, for an activation that goes on elsewhere. */
   carried(grain: Grain): CarriedRecord[] {
-    return this.#owner.type.records.map((spec, index) => [
-      spec.name,
-      this.#etags[index] ?? null,
-      pack(fieldsOf(grain, spec), 'state'),
-      versionOf(spec),
-    ]);
+    return this.#owner.type.records.map((spec, index) => {
+      const etag = this.#etags[index] ?? null;
+      const unknown = this.#extras?.unknown[index];
+      const fields = pack(fieldsOf(grain, spec), 'state');
+      return [spec.name, etag, fields, versionOf(spec), unknown && pack(unknown, 'state')];
+    });
   }
 
   /**
    * Takes over fields that another activation had in memory, if what that one read or wrote last is still
-   * what is stored, and it had the same version of the class; false when not.
+   * what is stored, and it had the same version of the class; false when not. All of them, also those that
+   * one of the two classes does not have: some saved and some not would be a state that never was.
    */
   resume(grain: Grain, carried: readonly CarriedRecord[]): boolean {
     const { records } = this.#owner.type;
@@ -137,15 +147,19 @@ export class Records {
       return etag === (this.#etags[index] ?? null) && version === versionOf(spec);
     });
     if (!same) return false;
-    for (const [name, , packed] of carried) {
-      const spec = this.#spec(this.#index(name));
-      const values = unpack(packed, this.#owner.binder) as Record<string, unknown>;
-      for (const field of spec.fields) {
-        if (Object.hasOwn(values, field))
-          (grain as unknown as Record<string, unknown>)[field] = values[field];
-      }
-    }
+    for (const record of carried) this.#resume(grain, record);
     return true;
+  }
+
+  #resume(grain: Grain, [name, , fields, version, unknown]: CarriedRecord): void {
+    const { id, binder } = this.#owner;
+    const index = this.#index(name);
+    const spec = this.#spec(index);
+    // What the class there did not have is as it was stored: this one may have a schema for it.
+    const stored = unknown ? (unpack(unknown, binder) as StoredFields) : {};
+    const known = asKnownHere({ version, fields: stored, answers: undefined }, spec, id);
+    const values = { ...known, ...(unpack(fields, binder) as StoredFields) };
+    this.#assign(grain, index, spec, values, grain);
   }
 
   async reload(grain: Grain, name: string): Promise<void> {

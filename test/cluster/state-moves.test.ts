@@ -43,6 +43,12 @@ class Marked extends Cart {
     return this.mark;
   }
 
+  /** Not saved. */
+  @method()
+  async paint(mark: string): Promise<void> {
+    this.mark = mark;
+  }
+
   @method()
   async marked(): Promise<string> {
     return this.mark;
@@ -84,6 +90,28 @@ test('answers for keys, and fields that only the other silo knows, are there aft
   await marked.go('a');
   expect([await marked.look(), await marked.marked()]).toEqual([['tea', 'salt'], 'blue']);
   expect(await marked.$with({ idempotencyKey: 'k' }).add('tea')).toBe(1);
+});
+
+test('what is not saved moves as a whole, also by way of a silo that does not know all of it', async () => {
+  await using cluster = await TestCluster.start({ grains: [Marked], silos: ['a'] });
+  await cluster.start('b', { grains: [Cart] });
+  await cluster.settled();
+  const marked = cluster.grain(Marked, 'x');
+  await marked.go('a');
+  await marked.put('blue');
+  await marked.paint('green');
+  await marked.add('tea');
+  await marked.go('b');
+  await marked.add('salt');
+  await marked.go('a');
+  expect([await marked.look(), await marked.marked()]).toEqual([['tea', 'salt'], 'green']);
+  await marked.go('b');
+  await marked.keep(); // all of it, where only the items are known
+  await marked.go('a');
+  await cluster.stop('a');
+  await cluster.start('a', { grains: [Marked] });
+  await marked.go('a');
+  expect([await marked.look(), await marked.marked()]).toEqual([['tea', 'salt'], 'green']);
 });
 
 test('a call with a key that fails takes nothing of what it has changed along', async () => {
