@@ -334,6 +334,7 @@ describe('a schema of a field', () => {
 
   test.each([
     ['waits', z.any().refine(async () => true), /answers with a promise/],
+    ['waits, and fails then', z.any().refine(() => Promise.reject(new Error('late'))), /with a promise/],
     [
       'throws',
       {

@@ -147,6 +147,14 @@ describe('a call with retry', () => {
       expect(began).toHaveLength(1);
     }));
 
+  test('ends by its deadline, however long an attempt may take', () =>
+    story(async (cluster) => {
+      const start = cluster.now;
+      const slow = patient(cluster, { attempts: 2, attemptTimeoutMs: 10_000, delayMs: 1 }, 1_000).hang();
+      expect(await failure(slow)).toMatchObject({ code: 'CALL_TIMEOUT' });
+      expect(cluster.now - start).toBeLessThan(1_100);
+    }));
+
   test('ends by its deadline, with the error that says more than that', () =>
     story(async (cluster) => {
       const retry = { attempts: LIMITS.attempts, delayMs: 400, maxDelayMs: 400 };
