@@ -1,10 +1,11 @@
-import { EventLogError, GranaryError } from '../errors.ts';
+import { GranaryError } from '../errors.ts';
 import type { MethodSpec } from '../grain/grain-type.ts';
 import type { Caller } from '../grain/reference.ts';
 import type { EventMeta } from '../grain/subscribe-options.ts';
 import { type GrainId, grainIdOf, readableKey } from '../identity/grain-id.ts';
 import type { RuntimeEvents } from '../observability/events.ts';
 import { pack, unpack } from '../serialization/codec.ts';
+import { MalformedError } from '../serialization/malformed-error.ts';
 import { type Clock, sleep } from '../system/clock.ts';
 import type { Random } from '../system/random.ts';
 import { type DeadLetter, errorFields } from './dead-letter.ts';
@@ -53,6 +54,8 @@ const NOT_ITS_FAULT: ReadonlySet<string> = new Set([
   'STATE_CONFLICT',
   'EVENT_LOG_FAILED',
 ]);
+/** Of the grain itself: it is on a silo with an older class, which a deployment has not reached yet. */
+const MISSING: ReadonlySet<string> = new Set(['GRAIN_TYPE_NOT_FOUND', 'METHOD_NOT_FOUND']);
 
 /** Brings events to grains: each as a call, again and again until it is handled or put aside. */
 export class Delivery {
@@ -77,7 +80,7 @@ export class Delivery {
       const error = await this.#attempt(rule, target, event);
       if (error === undefined) return true;
       if (signal.aborted) return false;
-      const counts = !(error instanceof GranaryError && NOT_ITS_FAULT.has(error.code));
+      const counts = !isObstacle(error, target);
       if (counts) event.failed++;
       else obstacles++;
       const { topic } = rule;
@@ -164,10 +167,16 @@ export class Delivery {
   }
 }
 
+/** Whether it is something else than the event that stands in its way. */
+function isObstacle(error: unknown, target: GrainId): boolean {
+  if (!(error instanceof GranaryError)) return false;
+  return NOT_ITS_FAULT.has(error.code) || (MISSING.has(error.code) && error.grain === target);
+}
+
 /** What `packEvent` has packed: the canonical key, and the event. */
 export function unpackEvent(data: Uint8Array, caller: Caller): [key: string, value: unknown] {
   const pair = unpack(data, caller);
   if (Array.isArray(pair) && pair.length === 2 && typeof pair[0] === 'string')
     return pair as [string, unknown];
-  throw new EventLogError('there is something in the log that is no event');
+  throw new MalformedError('there is something in the log that is no event');
 }

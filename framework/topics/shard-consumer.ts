@@ -60,6 +60,8 @@ export class ShardConsumer {
   readonly #stopped = new AbortController();
   readonly #running: Promise<void>;
   #life: Life | undefined;
+  /** No other life follows: what is under way may end. */
+  #leaving = false;
 
   constructor(doors: ConsumerDoors, duty: Duty, from: number) {
     this.#doors = doors;
@@ -75,8 +77,8 @@ export class ShardConsumer {
 
   /** Ends what is under way, if it ends soon, and writes down what has been handled. Never rejects. */
   async stop(): Promise<void> {
-    const life = this.#life;
-    await life?.windUp(HAND_OVER_MS);
+    this.#leaving = true;
+    await this.#life?.windUp(HAND_OVER_MS);
     this.halt();
     await this.#running;
   }
@@ -93,9 +95,10 @@ export class ShardConsumer {
     for (let againMs = AGAIN_MS; !signal.aborted; againMs = Math.min(2 * againMs, AGAIN_MAX_MS)) {
       try {
         const checkpoint = await this.#checkpoint();
-        if (signal.aborted) return;
+        if (signal.aborted || this.#leaving) return;
         this.#life = new Life(this.#doors, this.#duty, checkpoint);
         await this.#life.run();
+        if (this.#leaving) return;
         againMs = AGAIN_MS;
       } catch (error) {
         if (!signal.aborted) events.publish({ type: 'eventLogFailed', topic: this.#duty.rule.topic, error });

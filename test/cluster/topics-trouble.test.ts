@@ -1,0 +1,101 @@
+import { type DeadLetter, Grain, grain, inProcess, inProcessLog, method, Silo, subscribe } from 'granary';
+import { TestCluster } from 'granary/testing';
+import { beforeEach, expect, test, vi } from 'vitest';
+import { pack } from '../../framework/serialization/codec.ts';
+import { systemClock } from '../../framework/system/clock.ts';
+
+/** Turns of handlers that have ended: key and event. */
+let handled: string[] = [];
+/** What handlers wait for. */
+let gate = Promise.resolve();
+
+beforeEach(() => {
+  handled = [];
+  gate = Promise.resolve();
+});
+
+@grain()
+class Worker extends Grain {
+  @subscribe('work', { tries: 2 })
+  async work(event: unknown): Promise<void> {
+    await gate;
+    handled.push(`${this.key} ${event}`);
+  }
+}
+
+async function handledAll(silo: Silo): Promise<void> {
+  await vi.waitFor(async () => expect(await silo.topics.lag()).toMatchObject([{ events: 0 }]), 5_000);
+}
+
+async function lettersOf(silo: Silo, topic: string): Promise<DeadLetter[]> {
+  const letters: DeadLetter[] = [];
+  for await (const letter of silo.topics.deadLetters(topic)) letters.push(letter);
+  return letters;
+}
+
+test('a silo that leaves finishes what is under way and ends soon, and nobody repeats that', async () => {
+  await using cluster = await TestCluster.start({ grains: [Worker], silos: ['a', 'b'] });
+  const [silo, keys] = [cluster.silo('b'), Array.from({ length: 40 }, (_, n) => `k${n}`)];
+  for (const key of keys) await silo.publish('work', key, 'first');
+  await handledAll(silo);
+  let open = () => {};
+  gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  for (const key of keys) await silo.publish('work', key, 'second');
+  await vi.waitFor(async () => expect(await silo.topics.lag()).toMatchObject([{ underWay: 40 }]));
+  // So that what has been handled is written down, and no such writing is under way.
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  cluster.subscribe((_silo, { type }) => {
+    if (type === 'viewChanged') setTimeout(open, 10);
+  });
+  await cluster.stop('a');
+  await handledAll(silo);
+  expect(handled).toHaveLength(80);
+  expect(new Set(handled).size).toBe(80);
+});
+
+test('what is in a log and is no event is put aside, too', async () => {
+  const topics = inProcessLog({ shards: 1 });
+  await using silo = await Silo.start({ cluster: 'x', grains: [Worker], topics, log: 'silent' });
+  const session = await topics.open({ cluster: 'x', clock: systemClock });
+  await session.append('work', 0, { key: 'k', data: pack('hello', 'text'), id: 'a' });
+  await session.append('work', 0, { key: 'k', data: new Uint8Array([0xc1]), id: 'b' });
+  await silo.publish('work', 'k', 'event');
+  await handledAll(silo);
+  expect(handled).toEqual(['k event']);
+  expect(await lettersOf(silo, 'work')).toMatchObject([
+    { key: 'unreadable', event: pack('hello', 'text') },
+    { key: 'unreadable', event: new Uint8Array([0xc1]) },
+  ]);
+});
+
+/** A class before and after somebody has given it a subscription. */
+function roller(subscribes: boolean) {
+  class Roller extends Grain {
+    @method() async nothing(): Promise<void> {}
+
+    async work(event: unknown): Promise<void> {
+      handled.push(`${this.key} ${event}`);
+    }
+  }
+  if (subscribes) subscribe('work', { tries: 1 })(Roller.prototype, 'work');
+  grain({ name: 'Roller' })(Roller);
+  return Roller;
+}
+
+test('while a silo has a class that does not subscribe yet, its events wait', async () => {
+  const options = { transport: inProcess(), topics: inProcessLog({ shards: 4 }), log: 'silent' as const };
+  const old = await Silo.start({ ...options, grains: [roller(false)], name: 'old' });
+  await using silo = await Silo.start({ ...options, grains: [roller(true)], name: 'new' });
+  const failed = new Set<string>();
+  silo.subscribe((event) => event.type === 'eventFailed' && failed.add(event.grain), ['eventFailed']);
+  const keys = Array.from({ length: 12 }, (_, n) => `k${n}`);
+  for (const key of keys) await silo.publish('work', key, 1);
+  await vi.waitFor(() => expect(handled.length + failed.size).toBe(12));
+  expect(failed.size).toBeGreaterThan(0);
+  await old.stop();
+  await handledAll(silo);
+  expect([...handled].sort()).toEqual(keys.map((key) => `${key} 1`).sort());
+  expect(await lettersOf(silo, 'work')).toEqual([]);
+});
