@@ -9,14 +9,14 @@ const TIMER_OPTIONS: readonly (keyof TimerOptions)[] = [...SCHEDULE_OPTIONS, 'in
 /** Checks what `context.timer` was given. Throws `InvalidConfigError`. */
 export function checkTimer(where: string, name: unknown, options: TimerOptions, callback: unknown): void {
   if (name !== undefined) checkName(where, name);
+  if (typeof callback !== 'function')
+    throw new InvalidConfigError(`${where}: the last argument is what a tick does; it must be a function`);
   checkSchedule(where, options, TIMER_OPTIONS);
   for (const flag of ['interleave', 'keepAlive'] as const) {
     const value: unknown = options[flag];
     if (value === undefined || typeof value === 'boolean') continue;
     throw new InvalidConfigError(`${where}: ${flag} is ${String(value)}; it must be true or false`);
   }
-  if (typeof callback !== 'function')
-    throw new InvalidConfigError(`${where}: the last argument is what a tick does; it must be a function`);
 }
 
 /** Throws `InvalidConfigError`. */

@@ -36,9 +36,22 @@ export async function mapGrains<R, V>(
     const text = `mapGrains: concurrency is ${concurrency}; it must be a whole number from 1`;
     throw new InvalidConfigError(text);
   }
+  if (!isIterable(refs))
+    throw new InvalidConfigError('mapGrains: the references are no iterable; pass a list');
+  if (typeof fn !== 'function')
+    throw new InvalidConfigError(
+      'mapGrains: say what to call; pass (ref) => ref.method() after the references',
+    );
   const mapping = new Mapping<R, V>(refs, signal);
   await mapping.run(async (ref, index) => await fn(ref, index), concurrency);
   return mapping.items;
+}
+
+function isIterable(refs: unknown): boolean {
+  const { [Symbol.iterator]: plain, [Symbol.asyncIterator]: async } = Object(refs) as Partial<
+    Iterable<unknown> & AsyncIterable<unknown>
+  >;
+  return typeof (plain ?? async) === 'function';
 }
 
 type Arrival<R> = { readonly result: IteratorResult<R> } | { readonly failure: unknown };

@@ -117,7 +117,7 @@ function checkCallOptions(id: GrainId, options: CallOptions): void {
       `${where}: there is no option '${option}'; there are: ${CALL_OPTIONS.join(', ')}`,
     );
   }
-  const { timeoutMs = 0, signal, idempotencyKey } = options;
+  const { timeoutMs = 0, signal, idempotencyKey, request } = options;
   if (idempotencyKey !== undefined && !isIdempotencyKey(idempotencyKey)) {
     throw new InvalidConfigError(
       `${where}: idempotencyKey must be a text of 1 to ${LIMITS.idempotencyKeyChars} characters`,
@@ -132,6 +132,9 @@ function checkCallOptions(id: GrainId, options: CallOptions): void {
   }
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
     throw new InvalidConfigError(`${where}: signal is no AbortSignal`);
+  }
+  if (request !== undefined && (typeof request !== 'object' || request === null || Array.isArray(request))) {
+    throw new InvalidConfigError(`${where}: request must be an object, { user: 'ada' } say`);
   }
 }
 

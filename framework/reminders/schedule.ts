@@ -61,7 +61,8 @@ export function checkSchedule(where: string, options: RemindOptions): Schedule {
   checkNumber(where, 'dueMs', dueMs, 0, LONGEST_MS);
   checkNumber(where, 'periodMs', periodMs, SHORTEST_MS, LONGEST_MS);
   const time = at instanceof Date ? at.getTime() : at;
-  checkNumber(where, 'at', time, -LAST_AT, LAST_AT);
+  if (time !== undefined && !(Math.abs(time) <= LAST_AT && typeof time === 'number'))
+    refuse(`at is ${String(at)}; it must be a valid Date, or milliseconds since 1970`);
   if (cron !== undefined) checkCron(where, cron, timezone ?? 'UTC');
   return {
     ...(dueMs !== undefined && { dueMs: Math.round(dueMs) }),
@@ -75,6 +76,10 @@ export function checkSchedule(where: string, options: RemindOptions): Schedule {
 function checkCron(where: string, cron: unknown, timezone: unknown): void {
   if (typeof cron !== 'string' || typeof timezone !== 'string')
     throw new InvalidConfigError(`${where}: cron and timezone are texts`);
+  if (!isTimezone(timezone))
+    throw new InvalidConfigError(
+      `${where}: '${timezone}' is no time zone; use a name such as 'Europe/Berlin'`,
+    );
   let isEver: boolean;
   try {
     isEver = CronTimes.of(cron, timezone).isEver;
@@ -83,6 +88,16 @@ function checkCron(where: string, cron: unknown, timezone: unknown): void {
     throw new InvalidConfigError(`${where}: cron '${cron}' in ${timezone}: ${why}`, { cause });
   }
   if (!isEver) throw new InvalidConfigError(`${where}: cron '${cron}' names no time at all`);
+}
+
+/** Asked by itself, since a cron library's word for it is about the library. */
+function isTimezone(timezone: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: timezone });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A schedule as it is stored; equal schedules give equal texts. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { InvalidConfigError, NoSiloError, OverloadedError } from '../errors.ts';
+import { checkKnown } from '../grain/checks.ts';
 import type { GrainContext } from '../grain/context.ts';
 import { construct, type Grain, type GrainClass, type GrainHost, isConstructing } from '../grain/grain.ts';
 import type { GrainTimer, TimerArguments } from '../grain/grain-timer.ts';
@@ -123,7 +124,9 @@ export class GrainSide implements GrainHost, GrainContext, Caller, RecordOwner {
     return this.#activation.services.topics().broadcast(topic, event);
   }
 
-  subscribe(topic: string, key: GrainKey, { from = 'new' }: { from?: ReplayFrom } = {}): Promise<void> {
+  async subscribe(topic: string, key: GrainKey, options: { from?: ReplayFrom } = {}): Promise<void> {
+    checkKnown(`${this.id}: subscribe to '${topic}'`, options, ['from']);
+    const { from = 'new' } = options;
     const subscriber = { target: this.id, subscriptions: this.type.subscriptions };
     return this.#activation.services.topics().subscribe(subscriber, topic, key, from, this.#deadline);
   }

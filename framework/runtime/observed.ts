@@ -1,6 +1,6 @@
 import { InvalidConfigError, MethodNotFoundError, ObserverGoneError, OverloadedError } from '../errors.ts';
 import type { Observation } from '../grain/observer-types.ts';
-import { type Caller, isMethodName } from '../grain/reference.ts';
+import { type Caller, isMethodName, Reference } from '../grain/reference.ts';
 import type { GrainId } from '../identity/grain-id.ts';
 import { isObserverId, observerId } from '../identity/observer-id.ts';
 import type { NodeAddress } from '../identity/silo-address.ts';
@@ -53,6 +53,9 @@ export class ObservedObjects {
   observe<T extends object>(object: T): Observation<T> {
     if (typeof object !== 'object' || object === null || !hasMethods(object)) {
       throw new InvalidConfigError('observe: give an object with methods, { changed(value) { … } } say');
+    }
+    if (Reference.is(object)) {
+      throw new InvalidConfigError('observe: it is a reference already; pass it as it is');
     }
     if (this.#closed) throw new InvalidConfigError('observe: this client, or silo, has stopped');
     const id = observerId(this.#node.address, ++this.#last);

@@ -2,7 +2,7 @@ import type { Directory } from '../directory/directory.ts';
 import { ActivationError, GrainTypeNotFoundError, NoSiloError } from '../errors.ts';
 import type { GrainType } from '../grain/grain-type.ts';
 import { type GrainId, typeOf } from '../identity/grain-id.ts';
-import { countMatching, labelsText } from '../identity/labels.ts';
+import { countMatching } from '../identity/labels.ts';
 import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
 import { addressOf } from '../membership/view.ts';
 import { PLACEMENTS, type PlacementCandidate } from '../placement/placement.ts';
@@ -90,7 +90,7 @@ export class Placer {
   #noSilo(type: GrainType | undefined, id: GrainId): Error {
     if (type?.requires) {
       const text = `${id}: no silo of the cluster has the class ${type.name} and the labels it requires`;
-      return new NoSiloError(`${text}: ${labelsText(type.requires)}`, { grain: id });
+      return new NoSiloError(`${text}: ${JSON.stringify(type.requires)}`, { grain: id });
     }
     const types = this.#directory.era.active.flatMap((entry) => entry.types);
     // Without marks, as that of reminders: what they are is not the user's.

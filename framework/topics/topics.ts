@@ -1,5 +1,6 @@
 import { InvalidConfigError } from '../errors.ts';
 import { checkTopic } from '../grain/check-subscriptions.ts';
+import { checkKnown } from '../grain/checks.ts';
 import type { Caller } from '../grain/reference.ts';
 import type { ReplayFrom } from '../grain/subscribe-options.ts';
 import { canonicalKey, type GrainKey, grainIdOf, readableKey } from '../identity/grain-id.ts';
@@ -39,6 +40,8 @@ export interface Topics {
   deadLetters(topic: string, options?: ReadOptions): AsyncIterableIterator<DeadLetter>;
 }
 
+const READ_OPTIONS: readonly (keyof ReadOptions)[] = ['key', 'from'];
+
 /** Events read from a shard at once: several shards are read side by side. */
 const BATCH = 64;
 
@@ -47,6 +50,7 @@ export function topicsOf(topics: SiloTopics): Topics {
   const { caller } = topics;
   const read = (topic: string, options: ReadOptions = {}) => {
     checkTopic('topics.read', topic);
+    checkKnown('topics.read', options, READ_OPTIONS);
     const { session, publisher } = topics.log;
     return merged(session, () => publisher.shards(topic), topic, options, caller);
   };

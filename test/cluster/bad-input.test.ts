@@ -192,6 +192,8 @@ describe.each(PLACES)('a call of a grain %s', (_where, open) => {
     ['is misspelt', { timeout: 5 }, 'timeout'],
     ['is no number', { timeoutMs: Number.NaN }, 'NaN'],
     ['is text', { timeoutMs: '5' }, 'timeoutMs'],
+    ['is baggage without names', { request: 'ada' }, 'request must be an object'],
+    ['is baggage in a list', { request: ['ada'] }, 'request must be an object'],
     ['is no signal', { signal: {} }, 'AbortSignal'],
     ['is no signal but its controller', { signal: new AbortController() }, 'AbortSignal'],
   ])('with an option that %s is refused before it is made', (_what, options, named) => {

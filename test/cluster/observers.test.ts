@@ -291,6 +291,10 @@ describe('an observer', () => {
     },
   );
 
+  test('is no reference: that one can be called already', async () => {
+    expect(() => cluster.client.observe(ship())).toThrow('it is a reference already');
+  });
+
   test('keeps its name for itself: no grain type may have it', async () => {
     @grain({ name: '$observer' })
     class Impostor extends Grain {}

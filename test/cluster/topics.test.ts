@@ -63,6 +63,11 @@ class Follower extends Recorder {
   }
 
   @method()
+  async followWith(options: object): Promise<void> {
+    await this.context.subscribe('orders', 'k', options);
+  }
+
+  @method()
   async unfollow(key: string): Promise<void> {
     await this.context.unsubscribe('orders', key);
   }
@@ -265,6 +270,9 @@ test('topics, keys, events and places to begin that make no sense are refused by
   await expect(follower.follow('k', -1)).rejects.toMatchObject(invalid);
   await expect(follower.follow('k', new Date(Number.NaN))).rejects.toMatchObject(invalid);
   await expect(follower.follow('')).rejects.toMatchObject({ code: 'INVALID_KEY' });
+  await expect(follower.followWith({ form: 'start' })).rejects.toThrow("no option 'form'");
+  const misspelt = { form: 5 } as object;
+  expect(() => cluster.silo('a').topics.read('orders', misspelt)).toThrow("no option 'form'");
   // No reference makes the calls that deliveries are.
   const forged = cluster.grain(Basket, 'k') as unknown as Record<string, unknown>;
   expect(forged['$event.orders']).toBeUndefined();

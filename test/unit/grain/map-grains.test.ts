@@ -167,4 +167,13 @@ describe('mapGrains', () => {
     await expect(mapped).rejects.toThrow(InvalidConfigError);
     await expect(mapped).rejects.toThrow(text);
   });
+
+  test('refuses what is no list of references, and a call that is no function', async () => {
+    const nothing = mapGrains(undefined as never, () => 1);
+    await expect(nothing).rejects.toThrow(InvalidConfigError);
+    await expect(nothing).rejects.toThrow('the references are no iterable');
+    const noCall = mapGrains([1], undefined as never);
+    await expect(noCall).rejects.toThrow(InvalidConfigError);
+    await expect(noCall).rejects.toThrow('say what to call');
+  });
 });

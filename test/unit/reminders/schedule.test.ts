@@ -145,15 +145,18 @@ describe('a schedule is refused', () => {
     [{ dueMs: Number.NaN }, 'dueMs is NaN'],
     [{ periodMs: 999 }, 'periodMs is 999; it must be a number from 1000'],
     [{ periodMs: Number.POSITIVE_INFINITY }, 'periodMs is Infinity'],
-    [{ at: new Date('never') }, 'at is NaN'],
-    [{ at: '2030-01-01' }, 'at is 2030-01-01; it must be a number'],
+    [{ at: new Date('never') }, 'at is Invalid Date; it must be a valid Date'],
+    [{ at: '2030-01-01' }, 'at is 2030-01-01; it must be a valid Date, or milliseconds'],
     [{ dueMs: 1, timezone: 'UTC' }, 'a timezone goes with cron only'],
     [{ dueMs: 1, missed: 'never' }, `missed is never; it must be 'once', 'all' or 'skip'`],
     [{ cron: 'tomorrow' }, 'it needs five fields'],
     [{ cron: '2030-01-01T00:00:00' }, 'it needs five fields'],
     [{ cron: '61 * * * *' }, `cron '61 * * * *' in UTC: `],
     [{ cron: '0 0 31 2 *' }, 'names no time at all'],
-    [{ cron: '0 0 * * *', timezone: 'Mars/Olympus' }, `cron '0 0 * * *' in Mars/Olympus: `],
+    [
+      { cron: '0 0 * * *', timezone: 'Mars/Olympus' },
+      `'Mars/Olympus' is no time zone; use a name such as 'Europe/Berlin'`,
+    ],
     [{ cron: 5 }, 'cron and timezone are texts'],
   ])('%j', (options, message) => {
     const check = () => schedule(options as RemindOptions);

@@ -428,6 +428,7 @@ describe('a timer is refused with what is wrong:', () => {
       /interleave is maybe; .* true or false/,
     ],
     ['keepAlive 1', [{ dueMs: 5, keepAlive: 1 }, () => {}], /keepAlive is 1; it must be true or false/],
+    ['a name and no callback', ['t', { dueMs: 5 }], /the last argument is what a tick does; it must be a/],
     ['no callback', [{ dueMs: 5 }], /the last argument is what a tick does; it must be a function/],
     ['an empty name', ['', { dueMs: 5 }, () => {}], /a timer's name is a text of 1 to 128 characters/],
     ['a number as a name', [7, { dueMs: 5 }, () => {}], /a timer's name is a text/],
