@@ -23,8 +23,13 @@ export function mergeBaggage(
 export function readBaggage(bytes: Uint8Array | undefined): Readonly<Record<string, unknown>> {
   if (!bytes) return NOTHING;
   try {
-    return Object.freeze(unpack(bytes) as Record<string, unknown>);
+    const baggage = unpack(bytes);
+    return isBaggage(baggage) ? Object.freeze(baggage) : NOTHING;
   } catch {
     return NOTHING;
   }
+}
+
+function isBaggage(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }

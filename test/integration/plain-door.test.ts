@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Grain, grain, type IncomingInterceptor, method } from 'granary';
+import { Grain, grain, type IncomingInterceptor, method, reminder } from 'granary';
 import { nats } from 'granary/nats';
 import { TestCluster } from 'granary/testing';
 import { connect, type NatsConnection } from 'nats';
@@ -14,6 +14,9 @@ class Checked extends Grain {
   async year(at: Date): Promise<string> {
     return `${at.getUTCFullYear()} for ${this.context.request.user}`;
   }
+
+  @reminder()
+  async daily(): Promise<void> {}
 }
 
 const CLUSTER = `plain-${randomBytes(4).toString('hex')}`;
@@ -118,6 +121,18 @@ describe('the plain NATS door', () => {
       message: expect.stringMatching(/.{10,}/),
     });
   });
+
+  test.each(['$remind%2Edaily', '%24remind%2Edaily'])(
+    'is closed to what only the runtime calls: %s',
+    async (name) => {
+      expect(await request(`Checked.k.${name}`)).toMatchObject({
+        error: {
+          code: 'METHOD_NOT_FOUND',
+          message: expect.stringMatching(/such a name is the runtime's own$/),
+        },
+      });
+    },
+  );
 
   test('answers what a grain throws by name', async () => {
     expect(errorOf(await request('Plain.page.fail', '["too far"]'))).toMatchObject({
