@@ -6,7 +6,7 @@ import { isCount } from '../rpc/frames.ts';
 import type { Node } from '../rpc/node.ts';
 import type { Outbound } from '../rpc/outbound.ts';
 import type { Activation } from './activation.ts';
-import { deadlock, holdsUpOthers } from './deadlock.ts';
+import { deadlock, holdersUpOf } from './deadlock.ts';
 
 /**
  * How long a call waits before somebody looks why, and then again; a call that comes back in its own chain
@@ -102,7 +102,7 @@ export class DeadlockDetector {
     const { caller, id, target, chain } = call;
     const waiters = [chain[chain.length - 1] as string];
     const probe: Probe = { silo: this.#node.address, target, caller, id, chain, path: [], waiters };
-    this.#follow(probe, activation.running.filter(holdsUpOthers));
+    this.#follow(probe, holdersUpOf(call, activation));
   }
 
   /** The probe is where a call is that a turn on its path waits for. */
@@ -114,9 +114,9 @@ export class DeadlockDetector {
     if (running) return this.#follow(probe, [running]);
     const waiting = activation.mailbox.find(which);
     const waiter = waiting?.chain[waiting.chain.length - 1];
-    if (!waiter) return;
+    if (!waiting || !waiter) return;
     const waiters = [...probe.waiters, waiter];
-    this.#follow({ ...probe, waiters }, activation.running.filter(holdsUpOthers));
+    this.#follow({ ...probe, waiters }, holdersUpOf(waiting, activation));
   }
 
   /** The call that waits, waits for these turns. */

@@ -1,5 +1,6 @@
 import { DeadlockError } from '../errors.ts';
 import { type Call, grainOf } from '../rpc/call.ts';
+import type { Activation } from './activation.ts';
 
 /** The turn, of those that run, that waits, directly or not, for this very call. */
 export function waitingInChain(call: Call, running: readonly Call[]): Call | undefined {
@@ -11,8 +12,17 @@ function isIn(chain: readonly string[], { link }: Call): boolean {
 }
 
 /** Whether other calls have to wait for the end of a turn. */
-export function holdsUpOthers(turn: Call): boolean {
+function holdsUpOthers(turn: Call): boolean {
   return turn.mode !== 'interleave';
+}
+
+/**
+ * The turns that a waiting call waits for. In an activation that ends these are all, unless one of them waits
+ * for the call: others are for the next activation.
+ */
+export function holdersUpOf(call: Call, { state, running }: Activation): readonly Call[] {
+  if (state === 'deactivating' && !waitingInChain(call, running)) return running;
+  return running.filter(holdsUpOthers);
 }
 
 /** The error of a call that can never run, since a turn that it would have to wait for waits for it. */

@@ -2,6 +2,7 @@ import { simulate } from 'granary/testing';
 import { describe, expect, test, vi } from 'vitest';
 import { type DeactivationReason, Grain, grain, method, state } from '../../framework/index.ts';
 import { TestCluster } from '../../framework/testing/index.ts';
+import { Stage } from '../support/stage.ts';
 
 /** Saves at its end, but not when it moves: then its fields go along. */
 @grain({ keepAlive: true })
@@ -15,6 +16,7 @@ class Ledger extends Grain {
   }
 }
 
+const stage = new Stage();
 let opened = Promise.resolve();
 
 /** Takes along what it has in memory. */
@@ -41,6 +43,23 @@ class Cargo extends Grain {
   }
   override onRehydrate(load: string): void {
     this.#load = load;
+  }
+}
+
+/** Calls others, beside whatever runs; or alone. */
+@grain()
+class Pair extends Grain {
+  @method({ interleave: true }) async ask(other: string, gate: string): Promise<void> {
+    await stage.hold(gate);
+    await this.grain(Pair, other).nothing();
+  }
+  @method() async askAlone(other: string, gate: string): Promise<void> {
+    await stage.hold(gate);
+    await this.grain(Pair, other).nothing();
+  }
+  @method() async nothing(): Promise<void> {}
+  @method({ interleave: true }) async end(): Promise<void> {
+    this.context.deactivate();
   }
 }
 
@@ -98,6 +117,21 @@ describe('a silo that is drained', () => {
     open();
     expect(await drained).toBe(true);
     expect(await cargo.size()).toBe(2);
+  });
+});
+
+describe('an activation that ends', () => {
+  test('waits for turns that interleave, too: a circle through one of them is found', async () => {
+    await using cluster = await TestCluster.start({ grains: [Pair], silos: ['a'] });
+    const one = cluster.grain(Pair, 'one');
+    const two = cluster.grain(Pair, 'two');
+    const calls = [one.ask('two', 'one asks'), two.askAlone('one', 'two asks')];
+    const outcomes = Promise.allSettled(calls);
+    await Promise.all([stage.reached('one asks'), stage.reached('two asks')]);
+    await one.end();
+    stage.release('one asks', 'two asks');
+    const failures = (await outcomes).flatMap((each) => (each.status === 'rejected' ? [each.reason] : []));
+    expect(failures.map(({ code }) => code)).toEqual(['DEADLOCK']);
   });
 });
 
