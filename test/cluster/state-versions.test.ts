@@ -334,7 +334,17 @@ describe('a schema of a field', () => {
 
   test.each([
     ['waits', z.any().refine(async () => true), /answers with a promise/],
-    ['waits, and fails then', z.any().refine(() => Promise.reject(new Error('late'))), /with a promise/],
+    [
+      'waits, and fails then',
+      {
+        '~standard': {
+          version: 1,
+          vendor: 'test',
+          validate: () => Promise.reject(new Error('late')),
+        },
+      } as const,
+      /with a promise/,
+    ],
     [
       'throws',
       {
