@@ -1,4 +1,5 @@
 import { InvalidConfigError } from '../errors.ts';
+import { checkKnown } from '../grain/checks.ts';
 import { LIMITS } from '../limits.ts';
 import type { EventLog } from './event-log.ts';
 import { MemoryLog } from './memory-log.ts';
@@ -16,6 +17,7 @@ export interface InProcessLogOptions {
  * same one share it. Throws `InvalidConfigError`.
  */
 export function inProcessLog(options: InProcessLogOptions = {}): EventLog {
+  checkKnown('inProcessLog()', options, ['shards', 'maxEvents'] satisfies (keyof InProcessLogOptions)[]);
   const { shards = LIMITS.topicShards, maxEvents = 100_000 } = options;
   checkShards('inProcessLog()', shards);
   if (!Number.isInteger(maxEvents) || maxEvents < 1) {

@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from 'nats';
 import { InvalidConfigError } from '../errors.ts';
+import { checkKnown } from '../grain/checks.ts';
 import type { NatsOptions } from '../transport/nats.ts';
 import { parseServers } from '../transport/nats-servers.ts';
 import { checkWhole } from '../transport/open-options.ts';
@@ -20,6 +21,10 @@ export interface JetStreamOptions extends NatsOptions {
   readonly maxBytes?: number;
 }
 
+const OPTIONS: readonly (keyof JetStreamOptions)[] = [
+  ...(['servers', 'name', 'connectTimeoutMs', 'connection'] as const),
+  ...(['shards', 'replicas', 'maxAgeMs', 'maxBytes'] as const),
+];
 const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
 const UNLIMITED = -1;
 
@@ -28,8 +33,11 @@ const UNLIMITED = -1;
  * }) })`. Each node has one more connection, which reconnects for ever. Throws `InvalidConfigError`.
  */
 export function jetStream(options: JetStreamOptions): EventLog {
-  const { name = 'granary', connectTimeoutMs = 5_000, connection = {}, shards } = options ?? {};
-  const { replicas = 1, maxAgeMs = WEEK_MS, maxBytes = UNLIMITED } = options ?? {};
+  if (typeof options !== 'object' || options === null)
+    throw new InvalidConfigError("jetStream(): options are missing; pass { servers: 'nats://…' }, say");
+  checkKnown('jetStream()', options, OPTIONS);
+  const { name = 'granary', connectTimeoutMs = 5_000, connection = {}, shards } = options;
+  const { replicas = 1, maxAgeMs = WEEK_MS, maxBytes = UNLIMITED } = options;
   checkWhole('jetStream()', 'connectTimeoutMs', connectTimeoutMs, 1);
   checkWhole('jetStream()', 'maxAgeMs', maxAgeMs, 1);
   if (maxBytes !== UNLIMITED) checkWhole('jetStream()', 'maxBytes', maxBytes, 1);
@@ -37,7 +45,7 @@ export function jetStream(options: JetStreamOptions): EventLog {
   if (![1, 2, 3, 4, 5].includes(replicas))
     throw new InvalidConfigError(`jetStream(): replicas is ${replicas}; it must be from 1 to 5`);
   if (typeof name !== 'string') throw new InvalidConfigError('jetStream(): name must be a string');
-  const servers = parseServers(options?.servers);
+  const servers = parseServers(options.servers);
   return {
     async open({ cluster }) {
       const settings = { servers, connectTimeoutMs, connection: connection as Partial<ConnectionOptions> };

@@ -13,6 +13,7 @@ import {
   subscribe,
   type Transport,
 } from 'granary';
+import { type JetStreamOptions, jetStream } from 'granary/nats';
 import { TestCluster } from 'granary/testing';
 import { expect, test, vi } from 'vitest';
 
@@ -302,6 +303,13 @@ test('a class whose subscription makes no sense is refused at start', async () =
   await refused({ explicit: true, from: 'start' });
   await refused({ explicit: true, broadcast: true });
   await refused({ broadcast: true, tries: 3 });
+});
+
+test('options of a log that are misspelt are refused before anything is opened', () => {
+  const servers = 'nats://127.0.0.1:4222';
+  expect(() => jetStream({ servers, shard: 4 } as JetStreamOptions)).toThrow("no option 'shard'");
+  expect(() => jetStream(undefined as never)).toThrow('jetStream(): options are missing');
+  expect(() => inProcessLog({ maxEvent: 4 } as object)).toThrow("no option 'maxEvent'");
 });
 
 test('without a log, a silo that subscribes does not start, and one that publishes is told why', async () => {
