@@ -65,7 +65,11 @@ class Mapping<R, V> {
   #wake: () => void = () => {};
 
   constructor(refs: Iterable<R> | AsyncIterable<R>, signal: AbortSignal | undefined) {
-    this.#source = Symbol.asyncIterator in refs ? refs[Symbol.asyncIterator]() : refs[Symbol.iterator]();
+    // Not all that can be iterated is an object: a text can.
+    const isAsync = Symbol.asyncIterator in Object(refs);
+    this.#source = isAsync
+      ? (refs as AsyncIterable<R>)[Symbol.asyncIterator]()
+      : (refs as Iterable<R>)[Symbol.iterator]();
     this.#signal = signal;
   }
 

@@ -41,6 +41,14 @@ describe('mapGrains', () => {
     ]);
   });
 
+  test('takes whatever can be iterated, a text too', async () => {
+    const items = await mapGrains('ab', (letter) => letter.toUpperCase());
+    expect(items).toEqual([
+      { ref: 'a', value: 'A' },
+      { ref: 'b', value: 'B' },
+    ]);
+  });
+
   test('has no more calls under way than it may, and starts the next as one ends', async () => {
     const calls = new Calls();
     const mapped = mapGrains(upTo(5), calls.make, { concurrency: 2 });
