@@ -3,13 +3,13 @@ import { EventLogError } from '../errors.ts';
 import type { SubscriptionSpec } from '../grain/check-subscriptions.ts';
 import type { GrainType } from '../grain/grain-type.ts';
 import type { Caller } from '../grain/reference.ts';
-import type { NodeAddress } from '../identity/silo-address.ts';
+import { type NodeAddress, nodeName } from '../identity/silo-address.ts';
 import type { Node } from '../rpc/node.ts';
 import { sleep } from '../system/clock.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { Delivery } from './delivery.ts';
 import type { EventLogSession } from './event-log.ts';
-import { subscriberMark } from './names.ts';
+import { isSubscriberMark, subscriberMark } from './names.ts';
 import type { Publisher } from './publisher.ts';
 import { type Backlog, type ConsumerDoors, type Duty, ShardConsumer } from './shard-consumer.ts';
 import { SubscriptionConsumer } from './subscription-consumer.ts';
@@ -153,7 +153,9 @@ export class Duties {
     const { node, directory } = this.#options;
     const ask = async (silo: NodeAddress) =>
       silo === node.address ? this.#ownLag() : node.control.request(silo, 'topicLag', undefined, LAG_MS);
-    const answers = await Promise.all([...directory.era.present].map(ask));
+    const { era } = directory;
+    const reads = (silo: NodeAddress) => era.entry(nodeName(silo))?.types.some(isSubscriberMark) ?? false;
+    const answers = await Promise.all([...era.present].filter(reads).map(ask));
     const sums = new Map<string, TopicLag>();
     for (const row of answers.flatMap((answer) => (Array.isArray(answer) ? (answer as TopicLag[]) : []))) {
       const name = subscriberMark(row.topic, row.subscriber);

@@ -7,6 +7,7 @@ import {
   nanos,
   ReplayPolicy,
 } from 'nats';
+import { EventLogError } from '../errors.ts';
 import { systemClock, type Timer } from '../system/clock.ts';
 import type { LogReader } from './event-log.ts';
 import type { JetStreamLink, Link } from './jet-stream-link.ts';
@@ -113,12 +114,22 @@ export class JetStreamReader<Item> implements LogReader<Item> {
   async #make(): Promise<Consumer> {
     const { stream, subject } = this.#source;
     const consumer = await this.#link.use(async (link) => {
+      if (this.#last !== undefined) await this.#checkLast(link, this.#last);
       const { name } = await link.jsm.consumers.add(stream, this.#config(subject));
       return this.#subscribe(link, name);
     });
     if (this.#closed || !this.#link.isCurrent(consumer.link)) consumer.unsubscribe();
     else this.#consumer = consumer;
     return consumer;
+  }
+
+  /** A consumer that begins beyond the end of its stream waits for that number, and leaves out the rest. */
+  async #checkLast({ jsm }: Link, last: number): Promise<void> {
+    const { stream } = this.#source;
+    const { state } = await jsm.streams.info(stream);
+    if (state.last_seq >= last) return;
+    const text = `jetStream(): the stream ${stream} ends at ${state.last_seq}, and ${last} has been read: `;
+    throw new EventLogError(`${text}it has lost messages, or has been made anew`);
   }
 
   #config(filter_subject: string): Partial<ConsumerConfig> {

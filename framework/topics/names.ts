@@ -20,3 +20,8 @@ export function shardOf(key: string, shards: number): number {
 export function subscriberMark(topic: string, type: string): string {
   return `${type}<${topic}`;
 }
+
+/** Broadcasts have another mark, which begins with what follows a type's name here. */
+export function isSubscriberMark(mark: string): boolean {
+  return mark.indexOf('<') > 0;
+}

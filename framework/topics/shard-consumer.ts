@@ -35,12 +35,20 @@ export interface Backlog {
   readonly underWay: number;
 }
 
+/** A position in its cell. */
+interface SavedPosition extends Position {
+  /** In wall-clock milliseconds; 0: nobody has saved one yet. */
+  readonly savedAt: number;
+}
+
 /** At most so often it is written down how far a shard has been handled: what a crash repeats. */
 const SAVE_MS = 100;
 /** Who has had the shard before may still be ending what it has begun. */
 const TAKE_OVER_MS = 200;
 /** How long what is under way may take to end, when another silo takes the shard over. */
 const HAND_OVER_MS = 150;
+/** By how much the clocks of silos and of the log may differ. */
+const CLOCKS_MS = 60_000;
 /** Between two attempts to read, at least and at most; doubles each time. */
 const AGAIN_MS = 100;
 const AGAIN_MAX_MS = 5_000;
@@ -108,15 +116,32 @@ export class ShardConsumer {
     }
   }
 
-  async #checkpoint(): Promise<Checkpoint<Position>> {
+  async #checkpoint(): Promise<Checkpoint<SavedPosition>> {
     const { session, clock } = this.#doors;
     const { rule, type, shard } = this.#duty;
     const name: CellName = ['position', rule.topic, type, String(shard)];
-    const initial = () => ({ floor: this.#from, done: [], failed: [] });
-    const found = await Checkpoint.open(session, name, parsePosition, initial);
-    if (this.#life || !found.exists) return found;
-    await sleep(clock, TAKE_OVER_MS, this.#stopped.signal);
-    return Checkpoint.open(session, name, parsePosition, initial);
+    const initial = () => ({ floor: this.#from, done: [], failed: [], savedAt: 0 });
+    let checkpoint = await Checkpoint.open(session, name, parsePosition, initial);
+    if (!this.#life && checkpoint.exists) {
+      await sleep(clock, TAKE_OVER_MS, this.#stopped.signal);
+      checkpoint = await Checkpoint.open(session, name, parsePosition, initial);
+    }
+    checkpoint.value = await this.#inLog(checkpoint.value);
+    return checkpoint;
+  }
+
+  /**
+   * A log that has lost events, with a disk or because its topic was removed and made anew, gives their
+   * numbers to others. Those have not been handled, and all of them came after the position was saved.
+   */
+  async #inLog(position: SavedPosition): Promise<SavedPosition> {
+    const { session } = this.#doors;
+    const { topic } = this.#duty.rule;
+    const { floor, done, failed, savedAt } = position;
+    const head = await session.head(topic);
+    if (Math.max(floor, ...done, ...failed.filter((_, at) => at % 2 === 0)) <= head) return position;
+    const before = savedAt === 0 ? 0 : await session.headAt(topic, savedAt - CLOCKS_MS);
+    return { floor: Math.min(floor, before), done: [], failed: [], savedAt };
   }
 }
 
@@ -124,7 +149,7 @@ export class ShardConsumer {
 class Life {
   readonly #doors: ConsumerDoors;
   readonly #duty: Duty;
-  readonly #checkpoint: Checkpoint<Position>;
+  readonly #checkpoint: Checkpoint<SavedPosition>;
   readonly #window: Window;
   readonly #ended = new AbortController();
   #reader: LogReader<LoggedEvent>;
@@ -134,7 +159,7 @@ class Life {
   #saving: Promise<void> | undefined;
   #waiting: (() => void)[] = [];
 
-  constructor(doors: ConsumerDoors, duty: Duty, checkpoint: Checkpoint<Position>) {
+  constructor(doors: ConsumerDoors, duty: Duty, checkpoint: Checkpoint<SavedPosition>) {
     this.#doors = doors;
     this.#duty = duty;
     this.#checkpoint = checkpoint;
@@ -143,7 +168,7 @@ class Life {
     this.#reader = this.#open();
   }
 
-  /** Resolves when another reader has written, or when it was ended. */
+  /** Resolves when another reader has written, when the log has lost events, or when it was ended. */
   async run(): Promise<void> {
     const { clock, random } = this.#doors;
     for (let againMs = AGAIN_MS; !this.#ending; ) {
@@ -156,10 +181,17 @@ class Life {
         this.#reader.close();
         await sleep(clock, againMs * (0.5 + random.next()), this.#ended.signal);
         againMs = Math.min(2 * againMs, AGAIN_MAX_MS);
-        if (!this.#ending) this.#reader = this.#open();
+        if (this.#ending || (await this.#isAheadOfLog())) break;
+        this.#reader = this.#open();
       }
     }
     await this.#saving;
+  }
+
+  /** False while the log does not say. */
+  async #isAheadOfLog(): Promise<boolean> {
+    const head = await this.#doors.session.head(this.#duty.rule.topic).catch(() => undefined);
+    return head !== undefined && head < this.#window.last;
   }
 
   #open(): LogReader<LoggedEvent> {
@@ -255,7 +287,8 @@ class Life {
   async #save(): Promise<void> {
     this.#unsaved = false;
     try {
-      const written = await this.#checkpoint.write(this.#window.position());
+      const savedAt = this.#doors.clock.wallNow();
+      const written = await this.#checkpoint.write({ ...this.#window.position(), savedAt });
       if (!written) this.end(); // another reader has: what it wrote counts
     } catch (error) {
       this.#unsaved = true;
@@ -277,11 +310,11 @@ class Life {
   }
 }
 
-function parsePosition(value: unknown): Position | undefined {
+function parsePosition(value: unknown): SavedPosition | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { floor, done, failed } = value as Record<string, unknown>;
+  const { floor, done, failed, savedAt } = value as Record<string, unknown>;
   const isNumbers = (list: unknown) => Array.isArray(list) && list.every((n) => Number.isSafeInteger(n));
-  return Number.isSafeInteger(floor) && isNumbers(done) && isNumbers(failed)
-    ? (value as Position)
+  return Number.isSafeInteger(floor) && isNumbers(done) && isNumbers(failed) && Number.isFinite(savedAt)
+    ? (value as SavedPosition)
     : undefined;
 }

@@ -1,4 +1,14 @@
-import { type DeadLetter, Grain, grain, inProcess, inProcessLog, method, Silo, subscribe } from 'granary';
+import {
+  type DeadLetter,
+  Grain,
+  grain,
+  inProcess,
+  inProcessLog,
+  method,
+  Silo,
+  subscribe,
+  type Transport,
+} from 'granary';
 import { TestCluster } from 'granary/testing';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { pack } from '../../framework/serialization/codec.ts';
@@ -98,4 +108,36 @@ test('while a silo has a class that does not subscribe yet, its events wait', as
   await handledAll(silo);
   expect([...handled].sort()).toEqual(keys.map((key) => `${key} 1`).sort());
   expect(await lettersOf(silo, 'work')).toEqual([]);
+});
+
+@grain()
+class Idle extends Grain {
+  @method() async nothing(): Promise<void> {}
+}
+
+test('silos without a log are not asked how far they are behind', async () => {
+  const network = inProcess();
+  const transport: Transport = { open: (options) => network.open(options) };
+  await using silo = await Silo.start({ transport, topics: inProcessLog(), grains: [Worker] });
+  await using _other = await Silo.start({ transport, grains: [Idle], log: 'silent' });
+  expect(await silo.topics.lag()).toMatchObject([{ topic: 'work', shards: 16 }]);
+});
+
+test('what has the number of an event that the log has lost is handled', async () => {
+  const topics = inProcessLog({ shards: 1 });
+  const session = await topics.open({ cluster: 'x', clock: systemClock });
+  const writePosition = (position: object) =>
+    session.writeCell(['position', 'work', 'Worker', '0'], pack(position, 'position'), 0);
+  const savedAt = Date.now() + 3_600_000;
+  const append = async (text: string, id: string) =>
+    session.append('work', 0, { key: 'k', data: pack(['k', text], 'event'), id });
+  await session.shards('work');
+  await append('long ago', 'a');
+  await writePosition({ floor: 1_000, done: [1_002], failed: [1_003, 1], savedAt });
+  const late = vi.spyOn(systemClock, 'wallNow').mockImplementation(() => savedAt + 1_000);
+  await append('since then', 'b');
+  late.mockRestore();
+  await using silo = await Silo.start({ cluster: 'x', grains: [Worker], topics });
+  await silo.publish('work', 'k', 'event');
+  await vi.waitFor(() => expect(handled).toEqual(['k since then', 'k event']));
 });

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Client, type EventMeta, Grain, grain, Silo, subscribe } from 'granary';
 import { jetStream, nats } from 'granary/nats';
+import { connect } from 'nats';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { machineNow } from '../support/machine-clock.ts';
 import { type NatsServer, startNats } from '../support/nats-server.ts';
@@ -129,4 +130,22 @@ test('what is wrong with JetStream is said by name', async () => {
   });
   const nobody = open({ servers: 'nats://127.0.0.1:1', connectTimeoutMs: 200 });
   await expect(nobody).rejects.toMatchObject({ code: 'EVENT_LOG_FAILED' });
+});
+
+test('a topic that somebody has removed is made anew, and what comes then is handled', async () => {
+  const topics = jetStream({ servers: server.url, shards: 1 });
+  const start = () => Silo.start({ cluster: 'anew', grains: [Printer], topics, log: 'silent' });
+  handled.length = 0;
+  const publish = (silo: Silo, times: number) =>
+    Promise.all(Array.from({ length: times }, (_, n) => silo.publish('orders', `anew ${n}`, n)));
+  const first = await start();
+  await publish(first, 5);
+  await vi.waitFor(() => expect(handled).toHaveLength(5));
+  await first.stop();
+  const admin = await connect({ servers: server.url });
+  await (await admin.jetstreamManager()).streams.delete('granary=anew=orders');
+  await admin.close();
+  await using second = await start();
+  await publish(second, 3);
+  await vi.waitFor(() => expect(handled).toHaveLength(8));
 });
