@@ -59,7 +59,13 @@ export async function packUp({
   records,
 }: Household): Promise<Uint8Array | undefined> {
   try {
-    const memory = await within(services.clock, 'onDehydrate', (async () => instance.onDehydrate())());
+    const dehydrated = async () => {
+      const memory = await instance.onDehydrate();
+      // A save that nobody awaits changes what is stored: it belongs to what is taken along.
+      while (records?.isBusy) await records.ended();
+      return memory;
+    };
+    const memory = await within(services.clock, 'onDehydrate', dehydrated());
     if (!records && memory === undefined) return undefined;
     return packContents({ records: records?.carried(instance) ?? [], memory });
   } catch (error) {

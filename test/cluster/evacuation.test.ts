@@ -1,6 +1,6 @@
 import { simulate } from 'granary/testing';
 import { describe, expect, test, vi } from 'vitest';
-import { type DeactivationReason, Grain, grain, method, state } from '../../framework/index.ts';
+import { type DeactivationReason, Grain, grain, memory, method, state } from '../../framework/index.ts';
 import { TestCluster } from '../../framework/testing/index.ts';
 import { Stage } from '../support/stage.ts';
 
@@ -18,6 +18,25 @@ class Ledger extends Grain {
 
 const stage = new Stage();
 let opened = Promise.resolve();
+
+/** Goes before what it saves is stored. */
+@grain()
+class Hasty extends Grain {
+  @state() count = 0;
+  @method() async add(): Promise<number> {
+    this.count++;
+    await this.save();
+    return this.count;
+  }
+  @method() async saveAndGo(silo: string): Promise<void> {
+    this.count++;
+    void this.save();
+    this.context.migrate(silo);
+  }
+  @method() async where(): Promise<string> {
+    return this.context.silo;
+  }
+}
 
 /** Takes along what it has in memory. */
 @grain({ keepAlive: true })
@@ -136,6 +155,28 @@ describe('an activation that ends', () => {
 });
 
 describe('grains that move', () => {
+  test('take along what a save that nobody awaits is still writing', async () => {
+    const store = memory();
+    const write = store.write.bind(store);
+    let letWrite = () => {};
+    const mayWrite = new Promise<void>((resolve) => {
+      letWrite = resolve;
+    });
+    store.write = async (...args) => {
+      await mayWrite;
+      return write(...args);
+    };
+    const stores = { default: store };
+    await using cluster = await TestCluster.start({ grains: [Hasty], silos: ['a', 'b'], stores });
+    const hasty = cluster.grain(Hasty, 'x');
+    const from = await hasty.where();
+    await hasty.saveAndGo(from === 'a' ? 'b' : 'a');
+    for (let i = 0; i < 30; i++) await new Promise(setImmediate);
+    letWrite();
+    expect(await hasty.where()).not.toBe(from);
+    expect(await hasty.add()).toBe(2);
+  });
+
   test('stay where they are when they ask for just that', async () => {
     const options = { homecomingsPerSecond: 1_000 };
     await using cluster = await TestCluster.start({ grains: [Cargo], silos: ['a'], options });
