@@ -125,6 +125,7 @@ function check(Class: GrainClass): GrainType {
     );
   }
   checkOptions(Class, options);
+  checkHooks(Class);
   const reentrant = options.reentrant ?? false;
   return {
     name,
@@ -185,6 +186,16 @@ function checkCalls(Class: GrainClass, records: readonly ClassRecord[], worker: 
 function ownGrain(Class: GrainClass): boolean {
   const parents = recordsAlong(Object.getPrototypeOf(Class) as object);
   return recordsAlong(Class).length > parents.length && recordsAlong(Class).at(-1)?.grain !== undefined;
+}
+
+/** What one hook gives and none takes would be lost with the first move, and nobody would notice. */
+function checkHooks(Class: GrainClass): void {
+  const { onDehydrate, onRehydrate } = Class.prototype;
+  if (onDehydrate === Grain.prototype.onDehydrate || onRehydrate !== Grain.prototype.onRehydrate) return;
+  throw new InvalidConfigError(
+    `class ${Class.name}: onDehydrate gives what no onRehydrate takes: it would be lost; ` +
+      'add onRehydrate(value)',
+  );
 }
 
 function checkOptions(Class: GrainClass, options: GrainOptions): void {

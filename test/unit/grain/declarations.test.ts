@@ -79,6 +79,17 @@ function statefulWorker(): GrainClass {
   return Tool;
 }
 
+function forgetful(): GrainClass {
+  @grain()
+  class Forgetful extends Grain {
+    @method() async go(): Promise<void> {}
+    override onDehydrate(): unknown {
+      return 'lost';
+    }
+  }
+  return Forgetful;
+}
+
 function oneWayStream(): GrainClass {
   @grain()
   class Stream extends Grain {
@@ -88,6 +99,7 @@ function oneWayStream(): GrainClass {
 }
 
 const REFUSED: readonly [string, () => unknown, RegExp][] = [
+  ['onDehydrate alone', forgetful, /class Forgetful: onDehydrate .*add onRehydrate\(value\)/],
   ['no class', () => 'Counter', /Counter is not a grain class: it must extend Grain/],
   ['a class that does not extend Grain', () => class Other {}, /class Other is not a grain class/],
   ['Grain itself', () => Grain, /class Grain|not a grain class/],
