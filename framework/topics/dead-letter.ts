@@ -11,6 +11,7 @@ export interface DeadLetter {
   readonly attempts: number;
   /** The last error. */
   readonly error: DeadLetterError;
+  /** Undefined when the log does not take it beside the error. */
   readonly event: unknown;
 }
 
@@ -22,6 +23,7 @@ export interface DeadLetterError {
 }
 
 /** A letter must fit into the log beside its event. */
+const NAME_CHARS = 200;
 const MESSAGE_CHARS = 2_000;
 const STACK_CHARS = 4_000;
 
@@ -31,9 +33,9 @@ export function errorFields(error: unknown): DeadLetterError {
   const { name, message, stack } = error;
   const { code } = error as { code?: unknown };
   return {
-    name,
+    name: String(name).slice(0, NAME_CHARS),
     message: message.slice(0, MESSAGE_CHARS),
-    ...(typeof code === 'string' && { code }),
+    ...(typeof code === 'string' && { code: code.slice(0, NAME_CHARS) }),
     ...(stack !== undefined && { stack: stack.slice(0, STACK_CHARS) }),
   };
 }

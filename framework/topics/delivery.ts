@@ -1,4 +1,4 @@
-import { GranaryError } from '../errors.ts';
+import { GranaryError, PayloadTooLargeError } from '../errors.ts';
 import type { MethodSpec } from '../grain/grain-type.ts';
 import type { Caller } from '../grain/reference.ts';
 import type { EventMeta } from '../grain/subscribe-options.ts';
@@ -125,17 +125,19 @@ export class Delivery {
   ): Promise<boolean> {
     const { events, clock, publisher } = this.#doors;
     const { seq, failed: attempt } = event;
+    let fits = true;
     for (let attempts = 1; !signal.aborted; attempts++) {
       try {
         // What could not be handled of what was put aside has nowhere to go: it stays where it is.
         if (!isDeadTopic(topic)) {
-          const letter = this.#letter(topic, grain, event, error);
+          const letter = this.#letter(topic, grain, event, error, fits);
           const id = `${grain} ${topic} ${seq}`;
           await publisher.append(deadTopicOf(topic), letter.key, letter.data, id, clock.now() + ASIDE_MS);
         }
         events.publish({ type: 'eventDeadLettered', topic, grain, seq, attempt, error });
         return true;
       } catch (cause) {
+        if (cause instanceof PayloadTooLargeError) fits = false;
         events.publish({ type: 'eventLogFailed', topic: deadTopicOf(topic), error: cause });
         await this.#pause(attempts, signal);
       }
@@ -143,11 +145,11 @@ export class Delivery {
     return false;
   }
 
-  #letter(topic: string, subscriber: GrainId, event: Delivered, error: unknown) {
+  #letter(topic: string, subscriber: GrainId, event: Delivered, error: unknown, fits: boolean) {
     const { seq, publishedAt, failed: attempts } = event;
     const [key, value] = this.#contents(event);
     const fields = { topic, key: readableKey(grainIdOf(topic, key)), seq, publishedAt, subscriber, attempts };
-    const letter: DeadLetter = { ...fields, event: value, error: errorFields(error) };
+    const letter: DeadLetter = { ...fields, event: fits ? value : undefined, error: errorFields(error) };
     return { key, data: pack([key, letter], 'event') };
   }
 

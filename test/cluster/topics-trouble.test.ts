@@ -1,10 +1,12 @@
 import {
   type DeadLetter,
+  type EventLog,
   Grain,
   grain,
   inProcess,
   inProcessLog,
   method,
+  PayloadTooLargeError,
   Silo,
   subscribe,
   type Transport,
@@ -140,4 +142,34 @@ test('what has the number of an event that the log has lost is handled', async (
   await using silo = await Silo.start({ cluster: 'x', grains: [Worker], topics });
   await silo.publish('work', 'k', 'event');
   await vi.waitFor(() => expect(handled).toEqual(['k since then', 'k event']));
+});
+
+@grain()
+class Talkative extends Grain {
+  @subscribe('words', { tries: 1 })
+  async heard(event: string): Promise<void> {
+    if (event === 'last') handled.push(event);
+    else throw Object.assign(new Error(event), { name: 'N'.repeat(1_000_000), code: 'C'.repeat(1_000_000) });
+  }
+}
+
+test('what does not fit into the log beside its error is put aside without, and holds nobody up', async () => {
+  const log = inProcessLog();
+  const topics: EventLog = {
+    async open(options) {
+      const session = await log.open(options);
+      const { append } = session;
+      session.append = async (topic, shard, event) => {
+        if (event.data.length > 10_000) throw new PayloadTooLargeError('too large');
+        return append.call(session, topic, shard, event);
+      };
+      return session;
+    },
+  };
+  await using silo = await Silo.start({ grains: [Talkative], topics, log: 'silent' });
+  const large = 'large '.repeat(1_600);
+  for (const event of ['small', large, 'last']) await silo.publish('words', 'k', event);
+  await vi.waitFor(() => expect(handled).toEqual(['last']));
+  const letters = await lettersOf(silo, 'words');
+  expect(letters.map(({ event }) => event)).toEqual(['small', undefined]);
 });
