@@ -17,6 +17,8 @@ export interface PublisherDoors {
 /** Between two attempts, at least and at most; doubles each time. */
 const AGAIN_MS = 50;
 const AGAIN_MAX_MS = 1_000;
+/** A log knows an id for two minutes: what is tried for longer could be there twice. */
+const LONGEST_MS = 100_000;
 
 /** Puts events into a log, and tries again what may have been lost, as the same event. */
 export class Publisher {
@@ -52,9 +54,10 @@ export class Publisher {
   /** Appends what is packed already, under an id: however often it is appended, the log has it once. */
   async append(topic: string, key: string, data: Uint8Array, id: string, deadline: number): Promise<number> {
     const { clock, random } = this.#doors;
+    const until = Math.min(deadline, clock.now() + LONGEST_MS);
     let failure: unknown;
     for (let againMs = AGAIN_MS; ; againMs = Math.min(2 * againMs, AGAIN_MAX_MS)) {
-      const leftMs = deadline - clock.now();
+      const leftMs = until - clock.now();
       if (leftMs <= 0 || this.#stopped.signal.aborted) throw this.#failed(topic, failure);
       try {
         return await this.#within(leftMs, this.#attempt(topic, key, data, id));
@@ -64,7 +67,7 @@ export class Publisher {
       }
       await sleep(
         clock,
-        Math.min(againMs * (0.5 + random.next()), deadline - clock.now()),
+        Math.min(againMs * (0.5 + random.next()), until - clock.now()),
         this.#stopped.signal,
       );
     }

@@ -153,7 +153,7 @@ class Talkative extends Grain {
   }
 }
 
-test('what does not fit into the log beside its error is put aside without, and holds nobody up', async () => {
+test('what does not fit into the log beside its error is put aside without', async () => {
   const log = inProcessLog();
   const topics: EventLog = {
     async open(options) {
