@@ -295,7 +295,7 @@ export class Outbound implements Replies, CallsOut {
 
   /** Arguments belong to the call from here on: copied for this node, packed for another. */
   #takeArguments(call: PendingCall, args: readonly unknown[]): void {
-    const keyed = call.idempotencyKey !== undefined;
+    const keyed = call.extras !== undefined && call.idempotencyKey !== undefined;
     if (areInline(call, args) && !keyed) return;
     // Packed they stay as they came, whatever schemas and interceptors do to them: a key is one call's own.
     if (!keyed && this.#options.deliver !== undefined && this.#locate(call) === this.#node.address) {

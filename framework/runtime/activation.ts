@@ -414,7 +414,7 @@ export class Activation {
     this.mailbox.ended(call);
     this.#place = this.services.running.remove(this.#place, call);
     if (!call.stream) {
-      call.onEnded?.();
+      if (call.extras !== undefined) call.onEnded?.();
       call.args = NO_ARGS;
       call.onCancel = undefined;
     }

@@ -53,7 +53,7 @@ export class OwnTurn extends Call {
 
 /** Whether a call counts as use of its activation. */
 export function isUse(call: Call): boolean {
-  return call.work === undefined || !(call as OwnTurn).background;
+  return call.extras === undefined || call.work === undefined || !(call as OwnTurn).background;
 }
 
 class Settling implements Replies {
