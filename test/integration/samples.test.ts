@@ -119,11 +119,12 @@ describe('the samples print what they promise', () => {
   });
 
   test('find-a-race', async () => {
-    const [found, cause, mended, ...more] = await outputOf('find-a-race.ts');
-    expect(found).toMatch(/^seed \d+: guest \d+ has a ticket, and is not on the list$/);
-    expect(cause).toMatch(/^ {2}all it takes: crash at \d+ ms$/);
-    expect(mended).toMatch(/^saved before anybody is told: 0 of \d+ seeds fail$/);
-    expect(more).toEqual([]);
+    const lines = await outputOf('find-a-race.ts');
+    const causes = lines.slice(1, -1);
+    expect(lines[0]).toMatch(/^seed \d+: guest \d+ has a ticket, and is not on the list$/);
+    expect(causes.length).toBeGreaterThan(0);
+    for (const cause of causes) expect(cause).toMatch(/^ {2}all it takes: crash at \d+ ms$/);
+    expect(lines.at(-1)).toMatch(/^saved before anybody is told: 0 of \d+ seeds fail$/);
   });
 
   test('interceptors', async () => {
