@@ -76,6 +76,29 @@ function count(type: RuntimeEvent['type']): number {
   return events.filter((event) => event.type === type).length;
 }
 
+/**
+ * Whether it is well-formed news that a silo of one of these names has been started again later. Such news
+ * ends the silo that is there: who may publish on the cluster's subjects is trusted that far.
+ */
+function claimsLaterStart(bytes: Uint8Array): boolean {
+  let message: unknown;
+  try {
+    message = unpack(bytes);
+  } catch {
+    return false;
+  }
+  const starts = new Map(silos.map((silo) => runtimeOf(silo).node.address.split('~') as [string, string]));
+  const claims = (value: unknown): boolean => {
+    if (Array.isArray(value)) return value.some(claims);
+    if (typeof value !== 'object' || value === null) return false;
+    const { name, incarnation } = value as { name?: unknown; incarnation?: unknown };
+    const start = starts.get(String(name));
+    if (start === undefined) return Object.values(value).some(claims);
+    return typeof incarnation === 'number' && incarnation > Number.parseInt(start, 36);
+  };
+  return claims(message);
+}
+
 /** The silos see each other, and calls to grains on either are answered. */
 async function expectAlive(): Promise<void> {
   await connection.flush();
@@ -115,10 +138,11 @@ describe('hostile messages on every subject', () => {
       const bytes = next(2) === 0 ? data.slice(0, next(data.length)) : Uint8Array.from(data);
       for (let flips = next(4); flips >= 0 && bytes.length > 0; flips--)
         bytes[next(bytes.length)] = next(256);
-      connection.publish(subject, bytes);
+      if (!claimsLaterStart(bytes)) connection.publish(subject, bytes);
       if (i % 100 === 0) await connection.flush();
     }
     await connection.flush();
+    expect(count('siloReplaced')).toBe(0);
     expect(count('messageDropped')).toBeGreaterThan(500);
     for (const [silo, address] of silos.map((each) => [each, runtimeOf(each).node.address] as const)) {
       expect(await silo.grain(Plain, 'after').add(1, 1), address).toBe(2);
