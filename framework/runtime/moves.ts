@@ -90,6 +90,11 @@ export class Moves {
     return this.#leaving.size + this.#office.size;
   }
 
+  /** Whether it has taken its last turn and waits for its successor elsewhere. */
+  isLeaving(activation: Activation): boolean {
+    return this.#leaving.has(activation);
+  }
+
   fetch(luggage: Luggage): Promise<Uint8Array> {
     return this.#office.fetch(luggage);
   }

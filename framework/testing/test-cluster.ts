@@ -200,15 +200,20 @@ export class TestCluster {
     }
   }
 
-  /** Where a grain is active. */
+  /** Where a grain is active. One that is moving is where it comes to, once it is there. */
   activationsOf(type: GrainClass | string, key: GrainKey): { silo: string; activationId: string }[] {
     const name = typeof type === 'string' ? type : grainTypeOf(type).name;
     const id = grainIdOf(name, canonicalKey(name, key));
-    return this.running.flatMap(({ name: silo, runtime: { catalog, directory, workers } }) => {
+    const found = this.running.flatMap(({ name, runtime: { catalog, directory, dispatcher, workers } }) => {
       const activation = catalog.find(directory.partitionOf(id), id);
       const all = activation ? [activation] : workers.find(id);
-      return all.map(({ activationId }) => ({ silo, activationId }));
+      return all.map((each) => ({ name, each, leaves: dispatcher.moves.isLeaving(each) }));
     });
+    const there = found.filter(({ leaves }) => !leaves);
+    return (there.length > 0 ? there : found).map(({ name, each }) => ({
+      silo: name,
+      activationId: each.activationId,
+    }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
