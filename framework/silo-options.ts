@@ -1,4 +1,5 @@
 import { InvalidConfigError } from './errors.ts';
+import { checkKnown } from './grain/checks.ts';
 import type { GrainClass } from './grain/grain.ts';
 import { type GrainType, grainTypeOf } from './grain/grain-type.ts';
 import {
@@ -14,6 +15,7 @@ import { DETECTION, type DetectionTimes } from './membership/failure-detector.ts
 import type { RuntimeListener } from './observability/events.ts';
 import type { LogOption } from './observability/log.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
+import type { SiloRuntimeOptions } from './runtime/silo-runtime.ts';
 import { type GrainStore, isGrainStore } from './storage/grain-store.ts';
 import { isReminderStore, type ReminderStore } from './storage/reminder-store.ts';
 import type { Clock } from './system/clock.ts';
@@ -94,21 +96,11 @@ export interface SiloOptions extends NodeOptions {
 /**
  * A silo's options, checked, with defaults. Throws `InvalidConfigError` that names the option and the remedy.
  */
-export interface CheckedSiloOptions {
+export interface CheckedSiloOptions
+  extends Omit<SiloRuntimeOptions, 'incarnation' | 'stores' | 'session' | 'log'> {
   readonly cluster: string;
   readonly name: string | undefined;
-  readonly labels: Labels;
-  readonly types: ReadonlyMap<string, GrainType>;
   readonly stores: Readonly<Record<string, GrainStore>>;
-  readonly reminders: ReminderStore | undefined;
-  readonly partitions: number;
-  readonly replicas: number;
-  readonly idleMs: number;
-  readonly drainMs: number;
-  readonly homecomingsPerSecond: number;
-  readonly callTimeoutMs: number;
-  readonly interceptors: Interceptors;
-  readonly detection: DetectionTimes;
 }
 
 const NODE_OPTIONS = [
@@ -143,7 +135,7 @@ const DETECTION_OPTIONS = new Set(Object.keys(DETECTION));
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 
 export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
-  checkKnown('Silo.start', options, SILO_OPTIONS);
+  checkOptions('Silo.start', options, SILO_OPTIONS);
   const { name, partitions = 1_024, stores = {} } = options;
   if (name !== undefined && !isNodeName(name))
     throw invalid('Silo.start', 'name', name, '1 to 64 letters, digits, - and _');
@@ -160,7 +152,7 @@ export function checkSiloOptions(options: SiloOptions): CheckedSiloOptions {
     );
   }
   checkWhatNodesHave('Silo.start', options);
-  checkKnown('Silo.start: detection', options.detection ?? {}, DETECTION_OPTIONS);
+  checkOptions('Silo.start: detection', options.detection ?? {}, DETECTION_OPTIONS);
   const detection = { ...DETECTION, ...options.detection };
   if (
     !(
@@ -210,7 +202,7 @@ export interface CheckedClientOptions {
 }
 
 export function checkClientOptions(options: NodeOptions): CheckedClientOptions {
-  checkKnown('Client.connect', options, CLIENT_OPTIONS);
+  checkOptions('Client.connect', options, CLIENT_OPTIONS);
   checkWhatNodesHave('Client.connect', options);
   return {
     cluster: checkCluster('Client.connect', options.cluster),
@@ -224,7 +216,7 @@ function checkedInterceptors(
   interceptors: Partial<Interceptors> = {},
   kinds: readonly (keyof Interceptors)[],
 ): Interceptors {
-  checkKnown(`${where}: interceptors`, interceptors, new Set<string>(kinds));
+  checkOptions(`${where}: interceptors`, interceptors, new Set<string>(kinds));
   for (const kind of kinds) checkInterceptors(`${where}: interceptors.${kind}`, interceptors[kind]);
   return { outgoing: interceptors.outgoing ?? [], incoming: interceptors.incoming ?? [] };
 }
@@ -335,16 +327,10 @@ function checkRange(where: string, option: string, value: number, min: number, m
   throw invalid(where, option, value, `a number from ${min} to ${max}`);
 }
 
-function checkKnown(where: string, options: object, known: ReadonlySet<string>): void {
+function checkOptions(where: string, options: object, known: ReadonlySet<string>): void {
   if (typeof options !== 'object' || options === null)
     throw new InvalidConfigError(`${where} takes an object of options`);
-  for (const option of Object.keys(options)) {
-    if (!known.has(option)) {
-      throw new InvalidConfigError(
-        `${where}: there is no option '${option}'; there are: ${[...known].sort().join(', ')}`,
-      );
-    }
-  }
+  checkKnown(where, options, [...known].sort());
 }
 
 function invalid(where: string, option: string, value: unknown, wanted: string): InvalidConfigError {

@@ -16,9 +16,7 @@ export function checkNumber(
   max: number,
 ): void {
   if (value === undefined || (Number.isFinite(value) && value >= min && value <= max)) return;
-  throw new InvalidConfigError(
-    `${where}: ${option} is ${String(value)}; it must be a number from ${min} to ${max}`,
-  );
+  throw outOfRange(where, option, value, `a number from ${min} to ${max}`);
 }
 
 export function checkWhole(
@@ -29,9 +27,11 @@ export function checkWhole(
   max: number,
 ): void {
   if (value === undefined || (Number.isInteger(value) && value >= min && value <= max)) return;
-  throw new InvalidConfigError(
-    `${where}: ${option} is ${String(value)}; it must be a whole number from ${min} to ${max}`,
-  );
+  throw outOfRange(where, option, value, `a whole number from ${min} to ${max}`);
+}
+
+function outOfRange(where: string, option: string, value: unknown, wanted: string): InvalidConfigError {
+  return new InvalidConfigError(`${where}: ${option} is ${String(value)}; it must be ${wanted}`);
 }
 
 /** A property of an object or of what it inherits from, without running an accessor. */

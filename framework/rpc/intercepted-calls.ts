@@ -6,11 +6,10 @@ import {
 } from '../grain/interceptors.ts';
 import type { CallOptions } from '../grain/options.ts';
 import type { OutgoingCall } from '../grain/reference.ts';
-import { type GrainId, readableKey, typeOf } from '../identity/grain-id.ts';
 import { aboutGrain } from './about-grain.ts';
 import { takeArguments } from './arguments.ts';
 import { readBaggage } from './baggage.ts';
-import { grainOf } from './call.ts';
+import { CallView } from './call-view.ts';
 import { type CallsOut, invokeOrStream } from './calls-out.ts';
 import { LateIterator } from './late-iterator.ts';
 import type { CallOrigin } from './outbound.ts';
@@ -81,36 +80,19 @@ function withOwnArguments(outgoing: OutgoingCall): OutgoingCall {
 }
 
 /** An outgoing call as its interceptors see it, and what they have made of it. */
-class OutgoingView implements InterceptedOutgoingCall {
+class OutgoingView extends CallView implements InterceptedOutgoingCall {
   readonly direction = 'outgoing';
   readonly stream: boolean;
-  args: readonly unknown[];
   readonly #call: OutgoingCall;
   readonly #origin: CallOrigin;
   #request: Readonly<Record<string, unknown>> | undefined;
   #replaced = false;
 
   constructor(call: OutgoingCall, origin: CallOrigin, stream: boolean) {
+    super(call.target, call.method, call.args, origin.chain);
     this.#call = call;
     this.#origin = origin;
-    this.args = call.args;
     this.stream = stream;
-  }
-
-  get target(): GrainId {
-    return this.#call.target;
-  }
-
-  get type(): string {
-    return typeOf(this.target);
-  }
-
-  get key(): string {
-    return readableKey(this.target);
-  }
-
-  get method(): string {
-    return this.#call.method;
   }
 
   get request(): Readonly<Record<string, unknown>> {
@@ -124,11 +106,6 @@ class OutgoingView implements InterceptedOutgoingCall {
   set request(request: Readonly<Record<string, unknown>>) {
     this.#request = Object.freeze({ ...request });
     this.#replaced = true;
-  }
-
-  get caller(): GrainId | undefined {
-    const link = this.#origin.chain.at(-1);
-    return link === undefined ? undefined : grainOf(link);
   }
 
   get signal(): AbortSignal | undefined {

@@ -4,11 +4,10 @@ import type { GrainType, MethodSpec } from '../grain/grain-type.ts';
 import type { DeactivationReason } from '../grain/options.ts';
 import type { GrainId } from '../identity/grain-id.ts';
 import { type Call, grainOf } from '../rpc/call.ts';
-import { unpack } from '../serialization/codec.ts';
 import { Records } from '../storage/records.ts';
 import type { ActivationServices } from './activation-services.ts';
 import { modeOf, noSuchMethod } from './admission.ts';
-import { checkArguments } from './checked-arguments.ts';
+import { argumentsOf, checkArguments } from './checked-arguments.ts';
 import { deadlock, deadlockOf, waitingInChain } from './deadlock.ts';
 import { Freshness } from './freshness.ts';
 import { GrainSide } from './grain-side.ts';
@@ -385,7 +384,7 @@ export class Activation {
     const { incoming } = this.services;
     if (incoming !== undefined || extras?.checked !== undefined)
       return runGuarded(call, this.#side, this.#instance as Grain, incoming);
-    const args = call.args instanceof Uint8Array ? (unpack(call.args, this.#side) as unknown[]) : call.args;
+    const args = argumentsOf(call, this.#side);
     const instance = this.#instance as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
     const { member } = call.spec as MethodSpec;
     if (extras?.idempotencyKey !== undefined)

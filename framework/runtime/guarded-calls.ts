@@ -2,9 +2,9 @@ import type { GrainContext } from '../grain/context.ts';
 import type { Grain } from '../grain/grain.ts';
 import type { GrainType, MethodSpec } from '../grain/grain-type.ts';
 import { type Chain, chainOf, type IncomingCall, type IncomingInterceptor } from '../grain/interceptors.ts';
-import { type GrainId, readableKey, typeOf } from '../identity/grain-id.ts';
 import { mergeBaggage, readBaggage } from '../rpc/baggage.ts';
-import { type Call, grainOf } from '../rpc/call.ts';
+import type { Call } from '../rpc/call.ts';
+import { CallView } from '../rpc/call-view.ts';
 import { iteratorOf } from '../rpc/late-iterator.ts';
 import { argumentsOf } from './checked-arguments.ts';
 import type { GrainSide } from './grain-side.ts';
@@ -93,10 +93,9 @@ async function* streamed(call: Call, open: () => unknown): AsyncGenerator<unknow
 }
 
 /** An incoming call as its interceptors see it. */
-class IncomingView implements IncomingCall {
+class IncomingView extends CallView implements IncomingCall {
   readonly direction = 'incoming';
   readonly context: GrainContext;
-  args: readonly unknown[];
   readonly #call: Call;
   #request: Readonly<Record<string, unknown>> | undefined;
   #signal: AbortSignal | undefined;
@@ -104,9 +103,9 @@ class IncomingView implements IncomingCall {
   #ended = false;
 
   constructor(call: Call, context: GrainContext, args: readonly unknown[]) {
+    super(call.target, call.method, args, call.chain);
     this.#call = call;
     this.context = context;
-    this.args = args;
   }
 
   /** A call runs once: a second `next()` would run the method again in one turn, on a promise of once. */
@@ -123,22 +122,6 @@ class IncomingView implements IncomingCall {
     this.#ended = !this.stream;
   }
 
-  get target(): GrainId {
-    return this.#call.target;
-  }
-
-  get type(): string {
-    return typeOf(this.target);
-  }
-
-  get key(): string {
-    return readableKey(this.target);
-  }
-
-  get method(): string {
-    return this.#call.method;
-  }
-
   get request(): Readonly<Record<string, unknown>> {
     this.#request ??= readBaggage(this.#call.baggage);
     return this.#request;
@@ -148,11 +131,6 @@ class IncomingView implements IncomingCall {
   set request(request: Readonly<Record<string, unknown>>) {
     this.#call.baggage = mergeBaggage(undefined, request);
     this.#request = undefined;
-  }
-
-  get caller(): GrainId | undefined {
-    const link = this.#call.chain.at(-1);
-    return link === undefined ? undefined : grainOf(link);
   }
 
   get signal(): AbortSignal {
